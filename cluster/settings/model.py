@@ -1,0 +1,265 @@
+"""The shape of a stack's settings: what ``Pulumi.<stack>.yaml`` may say under ``inference-cloud:``.
+
+Only shapes and defaults stand here. What needs two sections at once is in ``checks``; what needs a host is in ``budget``.
+Each field's description ends up in the JSON Schema that editors use.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from cluster import versions
+from cluster.types import MiB, Name, PciAddress, mib
+
+NAMESPACE = "inference-cloud"
+"""Pulumi project name, and so the namespace of every key in a stack file."""
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, and a key that nobody reads is a mistake."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Reserve(Section):
+    """What stays with the host itself and is never given to a VM."""
+
+    cores: Annotated[int, Field(ge=0)] = 4
+    memory: MiB = mib("4GiB")
+    disk: MiB = mib("100GiB")
+
+
+class Pool(Section):
+    """A libvirt storage pool of type dir that the program makes for its volumes."""
+
+    name: Name = "inference-cloud"
+    path: Annotated[str, Field(pattern=r"^/.+")] = "/var/lib/libvirt/inference-cloud"
+
+
+class Host(Section):
+    """A machine with libvirt that carries VMs."""
+
+    name: Name
+    uri: Annotated[str, Field(pattern=r"^qemu(\+(ssh|tls|tcp|unix|libssh2?))?://", description="libvirt connection URI")] = (
+        "qemu:///system"
+    )
+    pool: Pool = Pool()
+    reserve: Reserve = Reserve()
+    vcpus_per_core: Annotated[
+        float, Field(gt=0, le=8, description="vCPUs that one physical core may carry; 1 never overcommits")
+    ] = 1.0
+    facts: Annotated[
+        str | None, Field(description="path of a host facts file; left out: read from the host itself at every run")
+    ] = None
+
+
+class Network(Section):
+    """The network of the VMs, on every host."""
+
+    name: Name = "inference-cloud"
+    mode: Annotated[
+        Literal["nat", "bridge"], Field(description="nat: libvirt's own, one host only; bridge: an existing host bridge")
+    ] = "nat"
+    bridge: Annotated[str | None, Field(description="the host bridge, for mode bridge")] = None
+    cidr: IPv4Network = IPv4Network("192.168.200.0/24")
+    gateway: IPv4Address = IPv4Address("192.168.200.1")
+    dns: tuple[IPv4Address, ...] = (IPv4Address("192.168.200.1"),)
+    mtu: Annotated[int, Field(ge=1280, le=9216)] = 1500
+    pods: IPv4Network = IPv4Network("10.233.64.0/18")
+    services: IPv4Network = IPv4Network("10.233.0.0/18")
+    api_address: Annotated[IPv4Address | None, Field(description="virtual address of the API, needed from 3 control planes on")] = (
+        None
+    )
+
+
+class Access(Section):
+    """How the program and people log in to the VMs: by key only."""
+
+    user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,30}$")] = "cloud"
+    ssh_public_key: Annotated[
+        str | None, Field(pattern=r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+) \S+( .*)?$", description="set by cloudctl init")
+    ] = None
+    ssh_private_key_file: str = "~/.ssh/inference-cloud"
+
+
+class Images(Section):
+    """What the VMs boot from; built by Packer when an input changes."""
+
+    source: Literal["ubuntu-24.04", "debian-13"] = "ubuntu-24.04"
+    url: Annotated[str | None, Field(description="cloud image; left out: the distribution's own")] = None
+    checksum: Annotated[str | None, Field(pattern=r"^sha(256:[0-9a-f]{64}|512:[0-9a-f]{128})$")] = None
+    size: MiB = mib("10GiB")
+    gpu_worker: Annotated[bool, Field(description="build the specialised GPU worker image as well")] = True
+    use_gpu_worker: Annotated[
+        bool, Field(description="boot GPU workers from it; the VMs then wait for it. Off: base image, driver by the GPU operator")
+    ] = False
+    packer_accelerator: Literal["kvm", "tcg"] = "kvm"
+
+
+class Gpu(Section):
+    """A host's GPU that a VM gets by hostdev."""
+
+    address: PciAddress
+    siblings: Annotated[
+        Literal["auto"] | tuple[PciAddress, ...],
+        Field(
+            description="the other functions of its IOMMU group, which move with it: auto takes those of the same card and"
+            " refuses a group with anything else in it; a list must match the group exactly"
+        ),
+    ]
+
+
+class Machine(Section):
+    """A virtual machine."""
+
+    name: Name
+    role: Literal["control-plane", "worker", "gpu-worker"]
+    host: Annotated[str | None, Field(description="name of a host; may be left out where there is one")] = None
+    cores: Annotated[int, Field(ge=1, le=512)]
+    memory: MiB
+    disk: MiB
+    address: IPv4Address
+    gpus: tuple[Gpu, ...] = ()
+    autostart: bool = True
+
+
+class Kubernetes(Section):
+    """Which Kubernetes, and who installs it."""
+
+    provisioner: Literal["kubespray", "k3s"] = "kubespray"
+    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$", description="without v")] = versions.KUBERNETES_DEFAULT
+    kubespray: str = versions.KUBESPRAY_DEFAULT
+    k3s: str = versions.K3S_DEFAULT
+    storage_class: Name = "local-path"
+
+
+class Charts(Section):
+    """Where charts come from: their own repositories, a local folder, or one OCI mirror (air gap)."""
+
+    source: Annotated[
+        str | None, Field(pattern=r"^(oci://.+|/.+|\.{1,2}/.+)$", description="folder or oci:// mirror; left out: the charts' own")
+    ] = None
+
+
+class Registry(Section):
+    """Container registries: one mirror for every image, for a site without internet."""
+
+    mirror: Annotated[str | None, Field(pattern=r"^[a-z0-9.-]+(:\d+)?(/[a-z0-9._/-]+)?$")] = None
+    files: Annotated[str | None, Field(description="base URL of Kubespray's file mirror")] = None
+
+
+class GpuOperator(Section):
+    """NVIDIA's operator: driver, container toolkit, device plugin, DCGM exporter."""
+
+    driver: Annotated[bool, Field(description="let the operator install the driver; off when the image carries it")] = True
+    driver_version: str | None = None
+    dcgm_exporter: bool = True
+
+
+class ObjectStore(Section):
+    """S3 for models and artifacts."""
+
+    engine: Literal["minio", "seaweedfs"] = "minio"
+    size: MiB = mib("100GiB")
+    memory: MiB = mib("2GiB")
+
+
+class Database(Section):
+    """PostgreSQL by CloudNativePG."""
+
+    instances: Annotated[int, Field(ge=1, le=9)] = 1
+    size: MiB = mib("20GiB")
+
+
+class Serving(Section):
+    """KServe and the gateway in front of it."""
+
+    domain: Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")] = "models.internal"
+
+
+class Monitoring(Section):
+    """Prometheus, Alertmanager, Grafana."""
+
+    size: MiB = mib("50GiB")
+    retention_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    federate: Annotated[
+        str | None, Field(pattern=r"^[a-z0-9.-]+:\d+$", description="host:port of the HPC cluster's Prometheus")
+    ] = None
+
+
+class Model(Section):
+    """A model served by KServe."""
+
+    name: Name
+    uri: Annotated[str, Field(pattern=r"^(s3|models|hf|pvc)://?.+", description="s3://bucket/path, or an MLflow models:/ URI")]
+    version: str
+    runtime: Literal["vllm", "huggingface", "mlserver", "mlflow"] = "vllm"
+    gpus: Annotated[int, Field(ge=0, le=16)] = 0
+    cores: Annotated[int, Field(ge=1)] = 4
+    memory: MiB = mib("16GiB")
+    min_replicas: Annotated[int, Field(ge=0)] = 1
+    max_replicas: Annotated[int, Field(ge=1)] = 1
+
+
+class Transfer(Section):
+    """Copying trained models from the HPC cluster's file system to the object store."""
+
+    source: Annotated[str, Field(pattern=r"^/.+", description="folder of trained models, e.g. a mounted BeeGFS")] = "/beegfs/models"
+    bucket: Name = "models"
+    schedule: Annotated[str, Field(description="cron line")] = "17 * * * *"
+
+
+class Hpc(Section):
+    """The SLURM cluster that shares the host, for messages and for stopping it first."""
+
+    name: Name = "hpc"
+    stop: str = "virsh shutdown"
+
+
+class Secrets(Section):
+    """Passwords; ``cloudctl init`` makes strong ones and encrypts them. Never printed."""
+
+    object_store_root_password: SecretStr
+    object_store_mlflow_password: SecretStr
+    postgres_password: SecretStr
+    mlflow_admin_password: SecretStr
+    grafana_admin_password: SecretStr
+
+
+class Settings(Section):
+    """A whole stack."""
+
+    hosts: Annotated[tuple[Host, ...], Field(min_length=1)]
+    network: Network = Network()
+    access: Access = Access()
+    images: Images = Images()
+    machines: Annotated[tuple[Machine, ...], Field(min_length=1)]
+    kubernetes: Kubernetes = Kubernetes()
+    charts: Charts = Charts()
+    registry: Registry = Registry()
+    gpu_operator: GpuOperator = GpuOperator()
+    object_store: ObjectStore = ObjectStore()
+    database: Database = Database()
+    serving: Serving = Serving()
+    monitoring: Monitoring = Monitoring()
+    models: tuple[Model, ...] = ()
+    transfer: Transfer | None = None
+    hpc: Hpc | None = None
+    state: Annotated[str, Field(description="path of the GPU lease file, relative to the project")] = ".cloud/state.json"
+    secrets: Secrets | None = None
+
+    def host_of(self, machine: Machine) -> Host:
+        """Return the host that carries a machine."""
+        return next(host for host in self.hosts if machine.host in (None, host.name))
+
+    def by_role(self, role: str) -> tuple[Machine, ...]:
+        """Return the machines of a role, in the file's order."""
+        return tuple(machine for machine in self.machines if machine.role == role)
+
+    @property
+    def gpu_count(self) -> int:
+        """How many GPUs the cluster will offer."""
+        return sum(len(machine.gpus) for machine in self.machines)

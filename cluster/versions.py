@@ -1,0 +1,97 @@
+"""Every pin of the project, once, and which of them go together.
+
+A renovate comment above a pin says where newer ones are announced. Ranges are inclusive and name Kubernetes minors.
+Sources: for Kubespray each tag's ``roles/kubespray_defaults/vars/main/checksums.yml``; for charts the projects' support pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+Minor = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Kubespray:
+    """A Kubespray release: its default Kubernetes, the minors it can install, and what it brings along."""
+
+    tag: str
+    kubernetes: str
+    minors: tuple[Minor, Minor]
+    containerd: str
+    calico: str
+    ansible: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A Helm chart: where it lives, its pin, and the Kubernetes minors that it supports (None: no bound stated)."""
+
+    name: str
+    repository: str
+    version: str
+    minors: tuple[Minor | None, Minor | None] = (None, None)
+
+    @property
+    def oci(self) -> bool:
+        """Whether the chart comes from an OCI registry."""
+        return self.repository.startswith("oci://")
+
+
+# renovate: datasource=github-tags depName=kubernetes-sigs/kubespray
+KUBESPRAY_DEFAULT = "v2.30.0"
+KUBERNETES_DEFAULT = "1.34.3"
+# renovate: datasource=github-releases depName=k3s-io/k3s
+K3S_DEFAULT = "v1.34.3+k3s1"
+KUBERNETES_FLOOR = "1.28.0"
+"""The requirement's "Kubernetes 1.28.0": a floor, which no supported Kubespray release can install any more."""
+
+KUBESPRAY: Mapping[str, Kubespray] = {
+    release.tag: release
+    for release in (
+        Kubespray("v2.29.0", "1.33.5", ((1, 31), (1, 33)), "2.1.4", "3.30.3", "10.7.0"),
+        Kubespray("v2.29.1", "1.33.7", ((1, 31), (1, 33)), "2.1.5", "3.30.5", "10.7.0"),
+        Kubespray("v2.30.0", "1.34.3", ((1, 32), (1, 34)), "2.2.1", "3.30.6", "10.7.0"),
+        Kubespray("v2.31.0", "1.35.4", ((1, 33), (1, 35)), "2.2.3", "3.31.5", "10.7.0"),
+    )
+}
+
+CHARTS: Mapping[str, Chart] = {
+    chart.name: chart
+    for chart in (
+        # renovate: datasource=docker depName=ghcr.io/prometheus-community/charts/prometheus-operator-crds
+        Chart("prometheus-operator-crds", "oci://ghcr.io/prometheus-community/charts", "24.0.1"),
+        # renovate: datasource=docker depName=quay.io/jetstack/charts/cert-manager
+        Chart("cert-manager", "oci://quay.io/jetstack/charts", "v1.21.1", ((1, 33), (1, 36))),
+        # renovate: datasource=docker depName=docker.io/envoyproxy/gateway-helm
+        Chart("gateway-helm", "oci://docker.io/envoyproxy", "v1.9.0", ((1, 33), (1, 36))),
+        # renovate: datasource=docker depName=ghcr.io/prometheus-community/charts/kube-prometheus-stack
+        Chart("kube-prometheus-stack", "oci://ghcr.io/prometheus-community/charts", "88.5.3"),
+        # renovate: datasource=helm registryUrl=https://cloudnative-pg.github.io/charts depName=cloudnative-pg
+        Chart("cloudnative-pg", "https://cloudnative-pg.github.io/charts", "0.29.0"),
+        # renovate: datasource=helm registryUrl=https://charts.min.io depName=minio
+        Chart("minio", "https://charts.min.io", "5.4.0"),
+        # renovate: datasource=helm registryUrl=https://seaweedfs.github.io/seaweedfs/helm depName=seaweedfs
+        Chart("seaweedfs", "https://seaweedfs.github.io/seaweedfs/helm", "4.44.0"),
+        # renovate: datasource=helm registryUrl=https://community-charts.github.io/helm-charts depName=mlflow
+        Chart("mlflow", "https://community-charts.github.io/helm-charts", "1.11.5"),
+        # renovate: datasource=docker depName=ghcr.io/kserve/charts/kserve-crd
+        Chart("kserve-crd", "oci://ghcr.io/kserve/charts", "v0.20.0", ((1, 32), None)),
+        Chart("kserve-resources", "oci://ghcr.io/kserve/charts", "v0.20.0", ((1, 32), None)),
+        Chart("kserve-runtime-configs", "oci://ghcr.io/kserve/charts", "v0.20.0", ((1, 32), None)),
+        # renovate: datasource=helm registryUrl=https://helm.ngc.nvidia.com/nvidia depName=gpu-operator
+        Chart("gpu-operator", "https://helm.ngc.nvidia.com/nvidia", "v26.7.0", ((1, 33), (1, 36))),
+    )
+}
+
+
+def minor_of(version: str) -> Minor:
+    """Return (1, 34) of ``1.34.3`` or ``v1.34.3+k3s1``; ValueError where that cannot be read."""
+    major, minor, *_ = version.removeprefix("v").split(".")
+    return int(major), int(minor)
+
+
+def show(minor: Minor) -> str:
+    """Return ``1.34`` of (1, 34)."""
+    return f"{minor[0]}.{minor[1]}"
