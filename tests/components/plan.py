@@ -1,7 +1,8 @@
 """``plan(build)``: run a piece of the program against a monitor that records what it registers.
 
-It goes through ``pulumi.runtime.test``, so an ``apply`` that raises fails the test. URNs have the engine's form (the whole chain
-of parents' types), a URN registered twice fails as it does there, and in a preview whatever a provider computes is unknown.
+It goes through ``pulumi.runtime.test``, so an ``apply`` that raises fails the test. URNs have the engine's form (the
+whole chain of parents' types), a URN registered twice fails as it does there, and in a preview whatever a provider
+computes is unknown.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Secret:
 
 @dataclass(frozen=True)
 class Registered:
-    """One registration as the engine would have got it; ``inputs`` in camelCase, secrets wrapped, unknowns as UNKNOWN."""
+    """One registration as the engine would have got it; ``inputs`` as on the wire: camelCase, secrets wrapped."""
 
     urn: str
     type: str
@@ -70,10 +71,11 @@ class Plan:
     def depends(self, later: str, earlier: str) -> bool:
         """Whether the resource called ``later`` waits for ``earlier``, through any number of steps; names, not URNs.
 
-        A resource waits for what its registration depends on and for its provider; depending on a component means waiting
-        for its children.
+        A resource waits for what its registration depends on and for its provider; depending on a component means
+        waiting for its children.
         """
-        goal, seen, todo = self[earlier].urn, set(), [self[later].urn]
+        goal, todo = self[earlier].urn, [self[later].urn]
+        seen: set[str] = set()
         while todo:
             here = self.resources[todo.pop()]
             provider = frozenset({here.provider.rsplit("::", 1)[0]}) if here.provider else frozenset()
@@ -97,7 +99,7 @@ class RecordingMonitor(mocks.MockMonitor):
         kind = type_ if chain == STACK_TYPE else f"{chain}${type_}"
         return "::".join([f"urn:pulumi:{pulumi.get_stack()}", pulumi.get_project(), kind, name])
 
-    def RegisterResource(self, request: Any) -> Any:
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802
         if request.type == STACK_TYPE:
             return resource_pb2.RegisterResourceResponse(urn=self.make_urn("", request.type, request.name))
         urn = self.make_urn(request.parent, request.type, request.name)
@@ -143,8 +145,8 @@ def plan(
 ) -> Plan:
     """Run ``build`` as a program of the stack and return what it registered.
 
-    ``Plan.value`` is what ``build`` returned; where that is an Output (or a dict or list of them), its resolved value, or
-    UNKNOWN where it is not known.
+    ``Plan.value`` is what ``build`` returned; where that is an Output (or a dict or list of them), its resolved value,
+    or UNKNOWN where it is not known.
     """
     monitor = RecordingMonitor(computed, preview)
     pulumi.runtime.set_mocks(_NoMocks(), project=PROJECT, stack=stack, preview=preview, monitor=monitor)
@@ -157,7 +159,7 @@ def plan(
             return None
         return pulumi.Output.from_input(value).apply(lambda known: got.update(value=known))
 
-    pulumi.runtime.test(run)()
+    pulumi.runtime.test(run)()  # type: ignore[no-untyped-call]
     return Plan(monitor.registered, got["value"])
 
 

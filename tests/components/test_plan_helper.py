@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pulumi
 import pytest
 from pulumi_command import local
@@ -9,7 +11,7 @@ from pulumi_command import local
 from tests.components.plan import UNKNOWN, Secret, plan
 
 
-def _two() -> pulumi.Output[str]:
+def _two() -> Any:
     first = local.Command("first", create="true", environment={"TOKEN": pulumi.Output.secret("hush")})
     return local.Command("second", create="true", stdin=first.stdout).stdout
 
