@@ -1,7 +1,7 @@
 """What the engine's state says of the task graph: which resource serves which task, and which task waited for which.
 
 Input everywhere is the parsed output of ``pulumi stack export``. A component names its task in the prop ``task``; a
-resource without that prop belongs to the task of its nearest parent that has one. What no task claims (the stack itself,
+resource without that prop belongs to the task of its nearest parent that has one. What no task claims (the stack,
 providers that several tasks share) is seen through: an order that passes over it is still an order between tasks.
 """
 
