@@ -60,8 +60,9 @@ KUBESPRAY: Mapping[str, Kubespray] = {
 CHARTS: Mapping[str, Chart] = {
     chart.name: chart
     for chart in (
+        # Goes with kube-prometheus-stack: at the commit that made 88.5.3, both Chart.yaml have appVersion v0.93.1.
         # renovate: datasource=docker depName=ghcr.io/prometheus-community/charts/prometheus-operator-crds
-        Chart("prometheus-operator-crds", "oci://ghcr.io/prometheus-community/charts", "24.0.1"),
+        Chart("prometheus-operator-crds", "oci://ghcr.io/prometheus-community/charts", "31.0.1"),
         # renovate: datasource=docker depName=quay.io/jetstack/charts/cert-manager
         Chart("cert-manager", "oci://quay.io/jetstack/charts", "v1.21.1", ((1, 33), (1, 36))),
         # renovate: datasource=docker depName=docker.io/envoyproxy/gateway-helm
@@ -95,3 +96,59 @@ def minor_of(version: str) -> Minor:
 def show(minor: Minor) -> str:
     """Return ``1.34`` of (1, 34)."""
     return f"{minor[0]}.{minor[1]}"
+
+
+def installs(tag: str, kubernetes: str) -> bool:
+    """Whether a Kubespray release of the table installs a Kubernetes version (by its minor)."""
+    release = KUBESPRAY.get(tag)
+    return release is not None and release.minors[0] <= minor_of(kubernetes) <= release.minors[1]
+
+
+def chart_conflicts(kubernetes: str, *, gpus: bool = True) -> list[Chart]:
+    """Return the pinned charts that do not support a Kubernetes version; ``gpus``: whether the GPU operator goes in."""
+    minor = minor_of(kubernetes)
+    return [chart for chart in CHARTS.values() if not _within(minor, chart.minors) and (gpus or not _for_gpus(chart))]
+
+
+def chart_range(*, gpus: bool = True) -> tuple[Minor, Minor]:
+    """Return the Kubernetes minors that every pinned chart supports; an open bound is closed by the Kubespray table."""
+    used = [chart.minors for chart in CHARTS.values() if gpus or not _for_gpus(chart)]
+    lows = [low for low, _ in used if low] + [min(release.minors[0] for release in KUBESPRAY.values())]
+    highs = [high for _, high in used if high] + [max(release.minors[1] for release in KUBESPRAY.values())]
+    return max(lows), min(highs)
+
+
+def nearest_tuple(kubespray: str, kubernetes: str, *, gpus: bool = True) -> tuple[str, str]:
+    """Return the working (Kubespray tag, Kubernetes version) nearest to what was asked for.
+
+    Nearest: changes fewest of the two, then the fewest minors of Kubernetes, then takes the newest Kubespray. Working: the
+    release installs it and every pinned chart supports it.
+    """
+    tags = list(KUBESPRAY)
+    asked = _readable(kubernetes)
+    pairs = [(tag, release.kubernetes) for tag, release in KUBESPRAY.items()]
+    pairs += [(tag, kubernetes) for tag in tags if asked]
+    works = [(t, k) for t, k in pairs if installs(t, k) and not chart_conflicts(k, gpus=gpus)]
+
+    def distance(pair: tuple[str, str]) -> tuple[int, int, int]:
+        tag, version = pair
+        minors = abs(minor_of(version)[1] - asked[1]) if asked else 0
+        return (tag != kubespray) + (version != kubernetes), minors, -tags.index(tag)
+
+    return min(works, key=distance)
+
+
+def _readable(version: str) -> Minor | None:
+    try:
+        return minor_of(version)
+    except ValueError:
+        return None
+
+
+def _within(minor: Minor, bounds: tuple[Minor | None, Minor | None]) -> bool:
+    low, high = bounds
+    return (low is None or low <= minor) and (high is None or minor <= high)
+
+
+def _for_gpus(chart: Chart) -> bool:
+    return chart.name == "gpu-operator"

@@ -1,21 +1,53 @@
 """The shape of a stack's settings: what ``Pulumi.<stack>.yaml`` may say under ``inference-cloud:``.
 
-Only shapes and defaults stand here. What needs two sections at once is in ``checks``; what needs a host is in ``budget``.
+Only shapes and defaults stand here. What needs two sections at once is in ``checks``, what needs a host in ``budget``.
 Each field's description ends up in the JSON Schema that editors use.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema
 
 from cluster import versions
 from cluster.types import MiB, Name, PciAddress, mib
 
 NAMESPACE = "inference-cloud"
 """Pulumi project name, and so the namespace of every key in a stack file."""
+
+
+def _text(value: object) -> object:
+    """Refuse a number where an address is meant: ipaddress would read 12 as 0.0.0.12."""
+    if isinstance(value, bool | int | float):
+        raise ValueError("is not an IPv4 address; write four numbers with dots, in quotes, e.g. '192.168.200.11'")
+    return value
+
+
+def _number(value: object) -> object:
+    """Refuse true and false where a number is meant: Python would read them as 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("is not a number; write digits without quotes, e.g. 4")
+    return value
+
+
+_OCTET = r"(25[0-5]|2[0-4]\d|1?\d?\d)"
+_IPV4 = rf"({_OCTET}\.){{3}}{_OCTET}"
+
+Address = Annotated[IPv4Address, BeforeValidator(_text), WithJsonSchema({"type": "string", "pattern": f"^{_IPV4}$"})]
+"""An IPv4 address."""
+
+Cidr = Annotated[
+    IPv4Network, BeforeValidator(_text), WithJsonSchema({"type": "string", "pattern": f"^{_IPV4}/(3[0-2]|[12]?\\d)$"})
+]
+"""An IPv4 network with its prefix length; host bits are zero."""
+
+_CIDR = IPv4Network("192.168.200.0/24")
+
+Whole = Annotated[int, BeforeValidator(_number)]
+"""A whole number."""
 
 
 class Section(BaseModel):
@@ -27,7 +59,7 @@ class Section(BaseModel):
 class Reserve(Section):
     """What stays with the host itself and is never given to a VM."""
 
-    cores: Annotated[int, Field(ge=0)] = 4
+    cores: Annotated[Whole, Field(ge=0)] = 4
     memory: MiB = mib("4GiB")
     disk: MiB = mib("100GiB")
 
@@ -43,17 +75,30 @@ class Host(Section):
     """A machine with libvirt that carries VMs."""
 
     name: Name
-    uri: Annotated[str, Field(pattern=r"^qemu(\+(ssh|tls|tcp|unix|libssh2?))?://", description="libvirt connection URI")] = (
-        "qemu:///system"
-    )
+    uri: Annotated[
+        str, Field(pattern=r"^qemu(\+(ssh|tls|tcp|unix|libssh2?))?://", description="libvirt connection URI")
+    ] = "qemu:///system"
     pool: Pool = Pool()
     reserve: Reserve = Reserve()
     vcpus_per_core: Annotated[
-        float, Field(gt=0, le=8, description="vCPUs that one physical core may carry; 1 never overcommits")
+        float,
+        BeforeValidator(_number),
+        Field(gt=0, le=8, description="vCPUs that one physical core may carry; 1 never overcommits"),
     ] = 1.0
     facts: Annotated[
         str | None, Field(description="path of a host facts file; left out: read from the host itself at every run")
     ] = None
+
+
+def _first_address(network: Mapping[str, Any]) -> IPv4Address:
+    """A network's default gateway; not called where cidr is malformed."""
+    cidr: IPv4Network = network["cidr"]
+    return cidr.network_address + 1 if cidr.num_addresses > 1 else cidr.network_address
+
+
+def _gateway_as_dns(network: Mapping[str, Any]) -> tuple[IPv4Address, ...]:
+    """A network's default resolver: libvirt's dnsmasq answers on the gateway."""
+    return (network["gateway"],)
 
 
 class Network(Section):
@@ -61,18 +106,21 @@ class Network(Section):
 
     name: Name = "inference-cloud"
     mode: Annotated[
-        Literal["nat", "bridge"], Field(description="nat: libvirt's own, one host only; bridge: an existing host bridge")
+        Literal["nat", "bridge"],
+        Field(description="nat: libvirt's own, one host only; bridge: an existing host bridge"),
     ] = "nat"
     bridge: Annotated[str | None, Field(description="the host bridge, for mode bridge")] = None
-    cidr: IPv4Network = IPv4Network("192.168.200.0/24")
-    gateway: IPv4Address = IPv4Address("192.168.200.1")
-    dns: tuple[IPv4Address, ...] = (IPv4Address("192.168.200.1"),)
-    mtu: Annotated[int, Field(ge=1280, le=9216)] = 1500
-    pods: IPv4Network = IPv4Network("10.233.64.0/18")
-    services: IPv4Network = IPv4Network("10.233.0.0/18")
-    api_address: Annotated[IPv4Address | None, Field(description="virtual address of the API, needed from 3 control planes on")] = (
-        None
-    )
+    cidr: Cidr = _CIDR
+    gateway: Annotated[
+        Address, Field(description="left out: the first address of cidr", default_factory=_first_address)
+    ]
+    dns: tuple[Address, ...] = Field(default_factory=_gateway_as_dns, description="left out: the gateway")
+    mtu: Annotated[Whole, Field(ge=1280, le=9216)] = 1500
+    pods: Cidr = IPv4Network("10.233.64.0/18")
+    services: Cidr = IPv4Network("10.233.0.0/18")
+    api_address: Annotated[
+        Address | None, Field(description="virtual address of the API, needed from 3 control planes on")
+    ] = None
 
 
 class Access(Section):
@@ -80,7 +128,8 @@ class Access(Section):
 
     user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,30}$")] = "cloud"
     ssh_public_key: Annotated[
-        str | None, Field(pattern=r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+) \S+( .*)?$", description="set by cloudctl init")
+        str | None,
+        Field(pattern=r"^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+) \S+( .*)?$", description="set by cloudctl init"),
     ] = None
     ssh_private_key_file: str = "~/.ssh/inference-cloud"
 
@@ -94,7 +143,8 @@ class Images(Section):
     size: MiB = mib("10GiB")
     gpu_worker: Annotated[bool, Field(description="build the specialised GPU worker image as well")] = True
     use_gpu_worker: Annotated[
-        bool, Field(description="boot GPU workers from it; the VMs then wait for it. Off: base image, driver by the GPU operator")
+        bool,
+        Field(description="boot GPU workers from it, and wait for it. Off: base image, driver by the GPU operator"),
     ] = False
     packer_accelerator: Literal["kvm", "tcg"] = "kvm"
 
@@ -106,8 +156,8 @@ class Gpu(Section):
     siblings: Annotated[
         Literal["auto"] | tuple[PciAddress, ...],
         Field(
-            description="the other functions of its IOMMU group, which move with it: auto takes those of the same card and"
-            " refuses a group with anything else in it; a list must match the group exactly"
+            description="the other functions of its IOMMU group, which move with it: auto takes those of the same card"
+            " and refuses a group with anything else in it; a list must match the group exactly"
         ),
     ]
 
@@ -118,10 +168,10 @@ class Machine(Section):
     name: Name
     role: Literal["control-plane", "worker", "gpu-worker"]
     host: Annotated[str | None, Field(description="name of a host; may be left out where there is one")] = None
-    cores: Annotated[int, Field(ge=1, le=512)]
+    cores: Annotated[Whole, Field(ge=1, le=512)]
     memory: MiB
     disk: MiB
-    address: IPv4Address
+    address: Address
     gpus: tuple[Gpu, ...] = ()
     autostart: bool = True
 
@@ -140,7 +190,8 @@ class Charts(Section):
     """Where charts come from: their own repositories, a local folder, or one OCI mirror (air gap)."""
 
     source: Annotated[
-        str | None, Field(pattern=r"^(oci://.+|/.+|\.{1,2}/.+)$", description="folder or oci:// mirror; left out: the charts' own")
+        str | None,
+        Field(pattern=r"^(oci://.+|/.+|\.{1,2}/.+)$", description="folder or oci:// mirror; left out: the charts' own"),
     ] = None
 
 
@@ -154,7 +205,9 @@ class Registry(Section):
 class GpuOperator(Section):
     """NVIDIA's operator: driver, container toolkit, device plugin, DCGM exporter."""
 
-    driver: Annotated[bool, Field(description="let the operator install the driver; off when the image carries it")] = True
+    driver: Annotated[bool, Field(description="let the operator install the driver; off when the image carries it")] = (
+        True
+    )
     driver_version: str | None = None
     dcgm_exporter: bool = True
 
@@ -170,7 +223,7 @@ class ObjectStore(Section):
 class Database(Section):
     """PostgreSQL by CloudNativePG."""
 
-    instances: Annotated[int, Field(ge=1, le=9)] = 1
+    instances: Annotated[Whole, Field(ge=1, le=9)] = 1
     size: MiB = mib("20GiB")
 
 
@@ -184,7 +237,7 @@ class Monitoring(Section):
     """Prometheus, Alertmanager, Grafana."""
 
     size: MiB = mib("50GiB")
-    retention_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    retention_days: Annotated[Whole, Field(ge=1, le=3650)] = 30
     federate: Annotated[
         str | None, Field(pattern=r"^[a-z0-9.-]+:\d+$", description="host:port of the HPC cluster's Prometheus")
     ] = None
@@ -194,20 +247,24 @@ class Model(Section):
     """A model served by KServe."""
 
     name: Name
-    uri: Annotated[str, Field(pattern=r"^(s3|models|hf|pvc)://?.+", description="s3://bucket/path, or an MLflow models:/ URI")]
+    uri: Annotated[
+        str, Field(pattern=r"^(s3|models|hf|pvc)://?.+", description="s3://bucket/path, or an MLflow models:/ URI")
+    ]
     version: str
     runtime: Literal["vllm", "huggingface", "mlserver", "mlflow"] = "vllm"
-    gpus: Annotated[int, Field(ge=0, le=16)] = 0
-    cores: Annotated[int, Field(ge=1)] = 4
+    gpus: Annotated[Whole, Field(ge=0, le=16)] = 0
+    cores: Annotated[Whole, Field(ge=1)] = 4
     memory: MiB = mib("16GiB")
-    min_replicas: Annotated[int, Field(ge=0)] = 1
-    max_replicas: Annotated[int, Field(ge=1)] = 1
+    min_replicas: Annotated[Whole, Field(ge=0)] = 1
+    max_replicas: Annotated[Whole, Field(ge=1)] = 1
 
 
 class Transfer(Section):
     """Copying trained models from the HPC cluster's file system to the object store."""
 
-    source: Annotated[str, Field(pattern=r"^/.+", description="folder of trained models, e.g. a mounted BeeGFS")] = "/beegfs/models"
+    source: Annotated[str, Field(pattern=r"^/.+", description="folder of trained models, e.g. a mounted BeeGFS")] = (
+        "/beegfs/models"
+    )
     bucket: Name = "models"
     schedule: Annotated[str, Field(description="cron line")] = "17 * * * *"
 
@@ -220,7 +277,7 @@ class Hpc(Section):
 
 
 class Secrets(Section):
-    """Passwords; ``cloudctl init`` makes strong ones and encrypts them. Never printed."""
+    """Passwords, encrypted by ``pulumi config set --secret``; ``cloudctl init`` makes strong ones. Never printed."""
 
     object_store_root_password: SecretStr
     object_store_mlflow_password: SecretStr
@@ -248,7 +305,9 @@ class Settings(Section):
     models: tuple[Model, ...] = ()
     transfer: Transfer | None = None
     hpc: Hpc | None = None
-    state: Annotated[str, Field(description="path of the GPU lease file, relative to the project")] = ".cloud/state.json"
+    state: Annotated[str, Field(description="path of the GPU lease file, relative to the project")] = (
+        ".cloud/state.json"
+    )
     secrets: Secrets | None = None
 
     def host_of(self, machine: Machine) -> Host:
