@@ -1,0 +1,53 @@
+"""What every component shares: its task id in its props, children that land under it, commands of the project's own."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pulumi
+
+
+class TaskComponent(pulumi.ComponentResource):
+    """A component that carries out one task of ``cluster.phases``.
+
+    ``props`` are the facts that policies and ``cloudctl status`` read from the plan and the state: plain values, known in
+    preview. The task id joins them as ``task``.
+    """
+
+    def __init__(
+        self, token: str, name: str, task: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(token, name, {"task": task, **props}, opts)
+
+    def child(
+        self,
+        opts: pulumi.ResourceOptions | None = None,
+        *,
+        depends_on: Iterable[pulumi.Resource] = (),
+        delete_before_replace: bool | None = None,
+    ) -> pulumi.ResourceOptions:
+        """Return options for a child: this component is its parent whatever ``opts`` say, and so gives it its providers.
+
+        ``depends_on`` is for an edge that no value carries; say why where you use it.
+        """
+        return pulumi.ResourceOptions.merge(
+            opts,
+            pulumi.ResourceOptions(
+                parent=self, depends_on=list(depends_on) or None, delete_before_replace=delete_before_replace
+            ),
+        )
+
+
+def cloudctl(*words: str) -> str:
+    """Return the shell line that runs ``cloudctl`` in the project folder, in its virtual environment where there is one.
+
+    The provider runs commands in the project folder but not in the program's virtual environment.
+    """
+    return f'PATH="$PWD/.venv/bin:$PATH" python -m cloudctl {shlex.join(words)}'
+
+
+def run_dir(stack: str) -> str:
+    """Return the folder of a stack's generated files, relative to the project: inventory, logs, images, kubeconfig."""
+    return f".cloud/{stack}"
