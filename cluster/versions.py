@@ -1,7 +1,7 @@
 """Every pin of the project, once, and which of them go together.
 
 A renovate comment above a pin says where newer ones are announced. Ranges are inclusive and name Kubernetes minors.
-Sources: for Kubespray each tag's ``roles/kubespray_defaults/vars/main/checksums.yml``; for charts the projects' support pages.
+Sources: for Kubespray each tag's ``roles/kubespray_defaults/vars/main/checksums.yml``; for charts the projects' pages.
 """
 
 from __future__ import annotations
@@ -121,8 +121,8 @@ def chart_range(*, gpus: bool = True) -> tuple[Minor, Minor]:
 def nearest_tuple(kubespray: str, kubernetes: str, *, gpus: bool = True) -> tuple[str, str]:
     """Return the working (Kubespray tag, Kubernetes version) nearest to what was asked for.
 
-    Nearest: changes fewest of the two, then the fewest minors of Kubernetes, then takes the newest Kubespray. Working: the
-    release installs it and every pinned chart supports it.
+    Nearest: changes fewest of the two, then moves Kubernetes by the fewest minors, then takes the release whose own
+    default is closest, then the newest. Working: the release installs it and every pinned chart supports it.
     """
     tags = list(KUBESPRAY)
     asked = _readable(kubernetes)
@@ -130,10 +130,12 @@ def nearest_tuple(kubespray: str, kubernetes: str, *, gpus: bool = True) -> tupl
     pairs += [(tag, kubernetes) for tag in tags if asked]
     works = [(t, k) for t, k in pairs if installs(t, k) and not chart_conflicts(k, gpus=gpus)]
 
-    def distance(pair: tuple[str, str]) -> tuple[int, int, int]:
+    def distance(pair: tuple[str, str]) -> tuple[int, int, int, int]:
         tag, version = pair
-        minors = abs(minor_of(version)[1] - asked[1]) if asked else 0
-        return (tag != kubespray) + (version != kubernetes), minors, -tags.index(tag)
+        minor = minor_of(version)[1]
+        moved = abs(minor - asked[1]) if asked else 0
+        from_default = abs(minor - minor_of(KUBESPRAY[tag].kubernetes)[1])
+        return (tag != kubespray) + (version != kubernetes), moved, from_default, -tags.index(tag)
 
     return min(works, key=distance)
 

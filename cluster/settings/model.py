@@ -111,9 +111,7 @@ class Network(Section):
     ] = "nat"
     bridge: Annotated[str | None, Field(description="the host bridge, for mode bridge")] = None
     cidr: Cidr = _CIDR
-    gateway: Annotated[
-        Address, Field(description="left out: the first address of cidr", default_factory=_first_address)
-    ]
+    gateway: Address = Field(default_factory=_first_address, description="left out: the first address of cidr")
     dns: tuple[Address, ...] = Field(default_factory=_gateway_as_dns, description="left out: the gateway")
     mtu: Annotated[Whole, Field(ge=1280, le=9216)] = 1500
     pods: Cidr = IPv4Network("10.233.64.0/18")
