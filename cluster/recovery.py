@@ -1,0 +1,84 @@
+"""After an update was cut off: which operations were under way, and how the next one finds what they left.
+
+The engine records that it is about to create something, then asks the provider. If it dies in between, the object may
+exist while the state holds only a "pending create", and the next ``up`` would try to create it again and clash. Each such
+resource of ours has an id that can be foretold (``identity``): it is put into the state under that id and refreshed; the
+provider then says whether it is there. A command's creation is idempotent and is simply run again.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cluster.identity import expected_id
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What to do about a state with pending operations.
+
+    ``deployment`` is the mended export (to be imported), ``refresh`` the URNs whose truth the provider must tell,
+    ``again`` the URNs that are simply created again, ``unclear`` those that nobody can find by an id.
+    """
+
+    deployment: dict[str, Any]
+    refresh: tuple[str, ...]
+    again: tuple[str, ...]
+    unclear: tuple[str, ...]
+
+    @property
+    def needed(self) -> bool:
+        """Whether an update was cut off at all."""
+        return bool(self.refresh or self.again or self.unclear)
+
+
+def plan_recovery(export: Mapping[str, Any]) -> Recovery:
+    """Return how to recover from an exported stack (``pulumi stack export``); the export itself is left as it is."""
+    mended = copy.deepcopy(dict(export))
+    deployment = mended.get("deployment") or {}
+    resources = deployment.get("resources") or []
+    pools = _pool_folders(resources)
+    refresh: list[str] = []
+    again: list[str] = []
+    unclear: list[str] = []
+    known = {resource["urn"] for resource in resources}
+    for operation in deployment.get("pending_operations") or []:
+        resource = operation["resource"]
+        urn, kind = resource["urn"], resource["type"]
+        if operation["type"] != "creating":
+            refresh.append(urn)
+        elif kind.startswith("command:") or urn in known:
+            # A command is run again. A URN that the state holds already is a replacement's new half: the old one is gone
+            # or about to go, and the engine creates the new one in its place.
+            again.append(urn)
+        elif found := expected_id(kind, resource.get("inputs") or {}, pools):
+            resources.append(_as_created(resource, found))
+            refresh.append(urn)
+        else:
+            unclear.append(urn)
+    if deployment:
+        deployment["resources"] = resources
+        deployment["pending_operations"] = []
+    commands = {resource["urn"] for resource in resources if resource["type"].startswith("command:")}
+    return Recovery(mended, tuple(u for u in refresh if u not in commands), tuple(again), tuple(unclear))
+
+
+def _as_created(resource: Mapping[str, Any], identity: str) -> dict[str, Any]:
+    created = dict(resource)
+    created["id"] = identity
+    created["outputs"] = dict(resource.get("inputs") or {})
+    return created
+
+
+def _pool_folders(resources: list[dict[str, Any]]) -> dict[str, str]:
+    folders: dict[str, str] = {}
+    for resource in resources:
+        if resource["type"] == "libvirt:index/pool:Pool":
+            inputs = resource.get("inputs") or {}
+            folder = (inputs.get("target") or {}).get("path") or inputs.get("path")
+            if folder:
+                folders[inputs.get("name", "")] = folder
+    return folders

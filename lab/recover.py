@@ -1,0 +1,76 @@
+"""Bring a rehearsal that was killed back to where the engine can go on: its lock, then its pending operations."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from cluster.problems import InputError, Problem
+from cluster.recovery import plan_recovery
+from cluster.settings.model import NAMESPACE
+from lab.engine import quiet, run
+from lab.workspace import Workspace
+
+
+def recover(place: Workspace, say: Callable[[str], None]) -> bool:
+    """Mend what a killed engine left; return whether there was anything. Raises InputError while another run is alive."""
+    freed = _free_lock(place, say)
+    if not place.state_file.exists():
+        return freed
+    latest = json.loads(place.state_file.read_text())["checkpoint"].get("latest") or {}
+    if not latest.get("pending_operations"):
+        return freed
+    # The checkpoint and an export have one shape, and secrets are ciphertext in both.
+    recovery = plan_recovery({"version": 3, "deployment": latest})
+    say(f"an earlier run was cut off: {len(recovery.refresh)} to look up, {len(recovery.again)} to run again")
+    if recovery.unclear:
+        names = ", ".join(urn.rsplit("::", 1)[-1] for urn in recovery.unclear)
+        say(f"nobody can tell whether these were made: {names}; they are created again")
+    quiet(place, "stack", "import", "--stack", place.stack, "--force", text=json.dumps(recovery.deployment))
+    if recovery.refresh:
+        outcome = run(place, "refresh", *(f"--target={urn}" for urn in recovery.refresh))
+        if outcome.status != 0:
+            raise RuntimeError(f"refresh after a cut-off run failed; see {outcome.log}")
+    return True
+
+
+def _free_lock(place: Workspace, say: Callable[[str], None]) -> bool:
+    """Remove locks whose process is gone; a lock of another machine or a live process stands."""
+    freed = False
+    folder = place.home / "state" / ".pulumi" / "locks" / "organization" / NAMESPACE / place.stack
+    for lock in sorted(folder.glob("*.json")):
+        held = _read(lock)
+        pid = int(held.get("pid", 0))
+        if held.get("hostname") == socket.gethostname() and not _alive(pid):
+            lock.unlink(missing_ok=True)
+            freed = True
+            continue
+        reason = f"is locked by process {pid} on {held.get('hostname')} since {held.get('timestamp')}"
+        remedy = "wait for it, or end it; a lock whose process is gone is removed by the next run"
+        raise InputError(place.stack, [Problem("stack", place.stack, reason, remedy)])
+    if freed:
+        say("removed the lock of a run that is gone")
+    return freed
+
+
+def _read(lock: Path) -> dict[str, str]:
+    try:
+        content: dict[str, str] = json.loads(lock.read_text())
+    except (OSError, ValueError):
+        return {"hostname": socket.gethostname(), "pid": "0"}  # cut short while it was written: nobody holds it
+    return content
+
+
+def _alive(pid: int) -> bool:
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[-1].split()[0] != "Z"
