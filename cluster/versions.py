@@ -39,6 +39,7 @@ class Chart:
         return self.repository.startswith("oci://")
 
 
+KUBESPRAY_URL = "https://github.com/kubernetes-sigs/kubespray.git"
 # renovate: datasource=github-tags depName=kubernetes-sigs/kubespray
 KUBESPRAY_DEFAULT = "v2.30.0"
 KUBERNETES_DEFAULT = "1.34.3"

@@ -12,8 +12,8 @@ import pulumi
 class TaskComponent(pulumi.ComponentResource):
     """A component that carries out one task of ``cluster.phases``.
 
-    ``props`` are the facts that policies and ``cloudctl status`` read from the plan and the state: plain values, known in
-    preview. The task id joins them as ``task``.
+    ``props`` are the facts that policies and ``cloudctl status`` read from the plan and the state: plain values, known
+    in preview. The task id joins them as ``task``.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class TaskComponent(pulumi.ComponentResource):
         depends_on: Iterable[pulumi.Resource] = (),
         delete_before_replace: bool | None = None,
     ) -> pulumi.ResourceOptions:
-        """Return options for a child: this component is its parent whatever ``opts`` say, and so gives it its providers.
+        """Return options for a child: this component is its parent whatever ``opts`` say, and gives it its providers.
 
         ``depends_on`` is for an edge that no value carries; say why where you use it.
         """
@@ -41,9 +41,9 @@ class TaskComponent(pulumi.ComponentResource):
 
 
 def cloudctl(*words: str) -> str:
-    """Return the shell line that runs ``cloudctl`` in the project folder, in its virtual environment where there is one.
+    """Return the shell line that runs ``cloudctl`` in the project folder.
 
-    The provider runs commands in the project folder but not in the program's virtual environment.
+    The provider runs commands in that folder, but not in the program's virtual environment: it is put first on PATH.
     """
     return f'PATH="$PWD/.venv/bin:$PATH" python -m cloudctl {shlex.join(words)}'
 

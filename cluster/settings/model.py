@@ -180,6 +180,7 @@ class Kubernetes(Section):
     provisioner: Literal["kubespray", "k3s"] = "kubespray"
     version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$", description="without v")] = versions.KUBERNETES_DEFAULT
     kubespray: str = versions.KUBESPRAY_DEFAULT
+    kubespray_url: Annotated[str, Field(description="git repository, or a mirror of it")] = versions.KUBESPRAY_URL
     k3s: str = versions.K3S_DEFAULT
     storage_class: Name = "local-path"
 
