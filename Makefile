@@ -1,0 +1,118 @@
+# Every target is one line of `make help`. Nothing has to be installed by hand but Python 3.11, Go and make.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+
+STACK ?= prod
+# not from the environment, where some shells keep the machine's name under it
+HOST = lab/hosts/workstation.yaml
+FAULTS ?=
+PACE ?= 0
+# more arguments for pytest, e.g. make test TESTS="tests/budget -k gpu"; for one file's coverage is no measure: make quick
+TESTS ?= tests
+
+VENV := .venv
+PY := $(VENV)/bin/python
+ENGINE := .lab/toolchain/bin
+# The venv first: the engine starts the program with the python of PATH.
+export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/$(ENGINE):$(PATH)
+export PULUMI_SKIP_UPDATE_CHECK := true
+
+PYTHON_SOURCES := cluster components policies cloudctl lab toolchain __main__.py
+LAB_OPTIONS = --stack $(STACK) --host-file $(HOST) --pace $(PACE) $(if $(FAULTS),--faults $(FAULTS))
+PYTEST = $(PY) -m pytest -n 2 --dist loadgroup $(TESTS) --cov --cov-report=term:skip-covered --cov-fail-under=80
+
+.PHONY: help
+help: ## this list
+	@printf '\n  One workstation becomes an inference cloud. Try it without touching the machine:  make lab\n\n'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+	@printf '\n  Variables (with what they are now):\n'
+	@printf '    STACK=%-28s %s\n' '$(STACK)' 'which Pulumi.<stack>.yaml: dev, prod, or one of yours'
+	@printf '    HOST=%-29s %s\n' '$(HOST)' 'host twin that the lab rehearses on'
+	@printf '    FAULTS=%-27s %s\n' '$(FAULTS)' 'file of faults that the lab injects'
+	@printf '    PACE=%-29s %s\n\n' '$(PACE)' 'seconds that the lab takes for a real minute'
+
+# ---- getting ready ---------------------------------------------------------------------------------------------------
+
+.PHONY: setup
+setup: ## virtual environment with everything of requirements-dev.txt
+	@toolchain/setup.sh
+
+.PHONY: engine
+engine: setup ## Pulumi engine: from PATH, from its installer, or built with Go (some minutes, once)
+	@$(PY) -m toolchain ensure >/dev/null
+
+# ---- the rehearsal ---------------------------------------------------------------------------------------------------
+
+.PHONY: lab lab-preview lab-down lab-status
+lab: engine ## rehearse STACK on HOST: preview with policies, up, status; touches nothing outside .lab
+	@$(PY) -m lab up $(LAB_OPTIONS)
+
+lab-preview: engine ## only the preview of the rehearsal, policies included
+	@$(PY) -m lab preview $(LAB_OPTIONS)
+
+lab-down: engine ## destroy the rehearsed STACK and leave nothing
+	@$(PY) -m lab down --stack $(STACK)
+
+lab-status: engine ## what of the rehearsed STACK stands, and where it can be reached
+	@$(PY) -m lab status --stack $(STACK)
+
+# ---- the real thing: the same program, the real plugins, your Pulumi backend and passphrase ------------------------------
+
+.PHONY: preview up refresh destroy
+preview: engine ## real host: what would change, with the policy pack
+	@pulumi preview --stack $(STACK) --policy-pack policies
+
+up: engine ## real host: preview with the policy pack, ask, then change it
+	@pulumi up --stack $(STACK) --policy-pack policies
+
+refresh: engine ## real host: compare the state with what is there
+	@pulumi refresh --stack $(STACK)
+
+destroy: engine ## real host: ask, then take everything of STACK down
+	@pulumi destroy --stack $(STACK)
+
+# ---- proofs ----------------------------------------------------------------------------------------------------------
+
+.PHONY: test test-cloud-all quick bench
+test: lint types engine ## lint, types and every test that needs neither root nor a daemon; coverage at least 80 %
+	@$(PYTEST) -m "not slow and not daemon"
+
+test-cloud-all: lint types engine ## all tests: the slow ones too, and what needs root or a daemon; says what it skips
+	@$(PYTEST) -p toolchain.skips
+
+quick: engine ## tests without lint, types and coverage; TESTS="tests/budget -k gpu" for some
+	@$(PY) -m pytest -n 2 --dist loadgroup -m "not slow and not daemon" $(TESTS)
+
+bench: engine ## speed as ratios, written to docs/performance.md
+	@$(PY) -m lab.bench
+
+.PHONY: lint lint-python lint-yaml lint-ansible lint-shell types format
+lint: lint-python lint-yaml lint-ansible lint-shell ## every linter
+
+lint-python: setup
+	@ruff check .
+	@ruff format --check --quiet . || { echo 'error: not formatted; run: make format' >&2; exit 1; }
+
+lint-yaml: setup
+	@yamllint --strict .
+
+lint-ansible: setup
+	@if compgen -G 'ansible/*.y*ml' >/dev/null; then ansible-lint --offline --quiet ansible; fi
+
+lint-shell: setup
+	@git grep --untracked -lIE '^#!.*(/|env )(ba|da)?sh' -- ':!*.j2' | xargs -r shellcheck
+
+types: setup ## mypy, strict
+	@mypy $(PYTHON_SOURCES)
+
+format: setup ## format Python, and mend what ruff can mend
+	@ruff format .
+	@ruff check --fix .
+
+.PHONY: clean
+clean: ## remove what was made in this clone, except .cloud (leases of real GPUs) and a rehearsal that still stands
+	@for stack in .lab/*/; do [ ! -e "$$stack/twin.json" ] || $(PY) -m lab down --stack "$$(basename "$$stack")"; done
+	rm -rf $(VENV) .lab .bench .coverage .coverage.* coverage.xml .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

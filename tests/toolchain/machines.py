@@ -1,0 +1,75 @@
+"""Stand-ins for pulumi and go: small scripts on a PATH of the test's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from toolchain import pins
+
+
+def script(folder: Path, name: str, body: str) -> Path:
+    """Write an executable shell script."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/bash\n{body}\n")
+    path.chmod(0o755)
+    return path
+
+
+def release(folder: Path, version: str, without: tuple[str, ...] = ()) -> Path:
+    """Lay out a folder like that of a Pulumi release."""
+    script(folder, "pulumi", f"echo {version}")
+    for name in pins.PARTS[1:]:
+        if name not in without:
+            script(folder, name, "true")
+    return folder
+
+
+# What `go` does here: build writes an engine that knows its version, list names a folder. Each call leaves a line.
+GO = """
+echo "$@" >> "$GO_CALLS"
+if [ "$1" = list ]; then echo "$GO_SDK"; exit 0; fi
+out=; version=
+for word in "$@"; do
+  [ "$last" = -o ] && out=$word
+  case $word in *version.Version=*) version=${word##*version.Version=} ;; esac
+  last=$word
+done
+printf '#!/bin/bash\\necho %s\\n' "$version" > "$out"
+chmod +x "$out"
+"""
+
+
+class Machine:
+    """A machine with an empty home, no network, and on PATH only what the test puts there."""
+
+    def __init__(self, root: Path, patch: pytest.MonkeyPatch) -> None:
+        self.root = root
+        self.patch = patch
+        self.links = root / "links"
+        self.cache = root / "cache" / "inference-cloud" / "toolchain"
+        self.calls = root / "go-calls"
+        patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
+        patch.setenv("GO_CALLS", str(self.calls))
+        patch.setenv("GO_SDK", str(root / "sdk"))
+        patch.delenv("CLOUD_ENGINE", raising=False)
+        # Nothing listens on that port, so the installer's script is out of reach at once.
+        patch.setattr("toolchain.installer.SCRIPT", "http://127.0.0.1:9/install.sh")
+        self.path()
+
+    def path(self, *folders: Path) -> None:
+        """Set PATH to these folders and the system's own."""
+        self.patch.setenv("PATH", ":".join([*map(str, folders), "/usr/bin", "/bin"]))
+
+    def go(self, body: str = GO) -> Path:
+        """Install a stand-in for Go and its module cache; return its folder."""
+        for place in pins.SCRIPTS.values():
+            script((self.root / "sdk" / place).parent, Path(place).name, "true")
+        return script(self.root / "go", "go", body).parent
+
+    def builds(self) -> int:
+        """How many compilations the stand-in was asked for."""
+        calls = self.calls.read_text().splitlines() if self.calls.exists() else []
+        return sum(call.startswith("build ") for call in calls)
