@@ -1,0 +1,174 @@
+"""Demand: what the planned VMs and volumes ask of each host, added up from their own inputs, not from settings."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
+
+from cluster.budget import GpuDemand, VmDemand
+from cluster.host.model import HostFacts
+from cluster.types import BYTES_PER_MIB
+from policies.hosts import Supply, UnreadableError, host_of, machine_of
+from policies.model import UNKNOWN, Plan, Resource, reveal
+
+DOMAIN = "libvirt:index/domain:Domain"
+VOLUME = "libvirt:index/volume:Volume"
+
+_DEFAULT_CORES, _DEFAULT_MEMORY_MIB = 1, 512
+_SOURCE = re.compile(r"<hostdev\b.*?<source\b[^>]*>(.*?)</source>", re.DOTALL)
+_ADDRESS = re.compile(r"<address\b([^>]*)>")
+_PART = re.compile(r"\b(domain|bus|slot|function)\s*=\s*[\"']0x([0-9a-fA-F]+)[\"']")
+
+
+@dataclass(frozen=True)
+class Demands:
+    """The demand of a whole plan by host, and what could not be added up, with the resource's URN and the reason."""
+
+    by_host: Mapping[str, Sequence[VmDemand]]
+    unreadable: Sequence[tuple[str, str]]
+
+
+_SUMS: WeakKeyDictionary[Plan, Demands] = WeakKeyDictionary()
+
+
+def demands_of(plan: Plan) -> Demands:
+    """Return the demand of every VM and volume of a complete plan, by host; the sum is made once per plan."""
+    found = _SUMS.get(plan)
+    if found is None:
+        found = _SUMS[plan] = _add_up(plan)
+    return found
+
+
+def vm_demand(domain: Resource, supply: Supply) -> VmDemand:
+    """Return what a planned VM asks of its host, disks left out. Raises UnreadableError for an unknown value."""
+    return VmDemand(
+        name=_text(domain, "name", domain.name),
+        host=supply.name,
+        cores=_whole(domain, "vcpu", _DEFAULT_CORES),
+        memory_mib=_whole(domain, "memory", _DEFAULT_MEMORY_MIB),
+        gpus=tuple(_gpu_demands(hostdevs(domain), supply.facts)),
+    )
+
+
+def hostdevs(domain: Resource) -> list[str]:
+    """Return the PCI addresses that a planned VM takes from its host, as its XSLT writes them into the domain's XML."""
+    xml = reveal(domain.props.get("xml"))
+    if xml is UNKNOWN or (isinstance(xml, Mapping) and xml.get("xslt") is UNKNOWN):
+        raise UnreadableError(_unknown(domain, "xml.xslt"))
+    text = xml.get("xslt") if isinstance(xml, Mapping) else None
+    found: list[str] = []
+    for source in _SOURCE.findall(text if isinstance(text, str) else ""):
+        for attributes in _ADDRESS.findall(source):
+            part = {name: int(value, 16) for name, value in _PART.findall(attributes)}
+            if part.keys() >= {"bus", "slot", "function"}:
+                found.append(f"{part.get('domain', 0):04x}:{part['bus']:02x}:{part['slot']:02x}.{part['function']}")
+    return found
+
+
+def _gpu_demands(addresses: Sequence[str], facts: HostFacts) -> Iterator[GpuDemand]:
+    """Sort a VM's hostdevs into GPUs and the functions that move with them: by IOMMU group, else by card."""
+    gpus = [address for address in addresses if facts.gpu(address)]
+    with_gpu: dict[str, list[str]] = {address: [] for address in gpus}
+    for address in addresses:
+        if address in with_gpu:
+            continue
+        leader = next((gpu for gpu in gpus if _move_together(gpu, address, facts)), None)
+        if leader is None:
+            leader = next((gpu for gpu in with_gpu if _same_card(gpu, address)), address)
+        if leader == address:
+            with_gpu[address] = []
+        else:
+            with_gpu[leader].append(address)
+    for address, siblings in with_gpu.items():
+        yield GpuDemand(address, tuple(siblings))
+
+
+def _move_together(gpu: str, address: str, facts: HostFacts) -> bool:
+    found = facts.gpu(gpu)
+    group = facts.group_of(found) if found else None
+    return bool(group and any(device.address == address for device in group.devices)) or _same_card(gpu, address)
+
+
+def _same_card(one: str, other: str) -> bool:
+    return one.rpartition(".")[0] == other.rpartition(".")[0]
+
+
+def _add_up(plan: Plan) -> Demands:
+    vms: dict[str, tuple[str, VmDemand]] = {}
+    disks: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    by_host: dict[str, list[VmDemand]] = defaultdict(list)
+    unreadable: list[tuple[str, str]] = []
+    for resource, wrong in _each(plan, DOMAIN, unreadable):
+        try:
+            supply = host_of(resource, plan)
+            vms[resource.urn] = (resource.parent, vm_demand(resource, supply))
+        except UnreadableError as error:
+            wrong(str(error))
+    owners = {parent for parent, _ in vms.values() if parent}
+    for resource, wrong in _each(plan, VOLUME, unreadable):
+        try:
+            _add_volume(resource, plan, owners, disks, by_host)
+        except UnreadableError as error:
+            wrong(str(error))
+    for parent, demand in vms.values():
+        by_host[demand.host].append(replace(demand, disks=dict(disks.pop(parent, {}))))
+    return Demands(by_host, unreadable)
+
+
+def _add_volume(
+    volume: Resource,
+    plan: Plan,
+    owners: Iterable[str],
+    disks: dict[str, dict[str, int]],
+    by_host: dict[str, list[VmDemand]],
+) -> None:
+    if "size" not in volume.props:
+        return  # a copy of an image: as large as the image, which no input says
+    size = -(-_whole(volume, "size", 0) // BYTES_PER_MIB)
+    pool = _text(volume, "pool", "default")
+    if volume.parent in owners and machine_of(volume, plan):
+        disks[volume.parent][pool] += size
+    else:
+        host = host_of(volume, plan).name
+        by_host[host].append(VmDemand(f"volume {volume.name}", host, 0, 0, {pool: size}))
+
+
+class _Wrong:
+    """Takes down why a resource could not be added up; one that this run leaves alone is not its business."""
+
+    def __init__(self, resource: Resource, unreadable: list[tuple[str, str]]) -> None:
+        self._resource = resource
+        self._unreadable = unreadable
+
+    def __call__(self, reason: str) -> None:
+        if self._resource.planned:
+            self._unreadable.append((self._resource.urn, reason))
+
+
+def _each(plan: Plan, type_: str, unreadable: list[tuple[str, str]]) -> Iterator[tuple[Resource, _Wrong]]:
+    for resource in plan.of(type_):
+        yield resource, _Wrong(resource, unreadable)
+
+
+def _whole(resource: Resource, key: str, default: int) -> int:
+    value = reveal(resource.props.get(key))
+    if value is UNKNOWN:
+        raise UnreadableError(_unknown(resource, key))
+    return int(value) if isinstance(value, (int, float)) else default
+
+
+def _text(resource: Resource, key: str, default: str) -> str:
+    value = reveal(resource.props.get(key))
+    if value is UNKNOWN:
+        raise UnreadableError(_unknown(resource, key))
+    return value if isinstance(value, str) else default
+
+
+def _unknown(resource: Resource, key: str) -> str:
+    return (
+        f"{resource.name}: {key} is not known before the update, so nobody can tell whether its host has room;"
+        " pass a plain value, not an output"
+    )
