@@ -45,6 +45,9 @@ KUBESPRAY_DEFAULT = "v2.30.0"
 KUBERNETES_DEFAULT = "1.34.3"
 # renovate: datasource=github-releases depName=k3s-io/k3s
 K3S_DEFAULT = "v1.34.3+k3s1"
+# renovate: datasource=pypi depName=ansible-core
+ANSIBLE_CORE = "2.19.14"
+"""What runs our k3s playbook; Kubespray brings a pin of its own."""
 KUBERNETES_FLOOR = "1.28.0"
 """The requirement's "Kubernetes 1.28.0": a floor, which no supported Kubespray release can install any more."""
 
@@ -86,6 +89,46 @@ CHARTS: Mapping[str, Chart] = {
         Chart("gpu-operator", "https://helm.ngc.nvidia.com/nvidia", "v26.7.0", ((1, 33), (1, 36))),
     )
 }
+
+
+IMAGES: Mapping[str, str] = {
+    # renovate: datasource=docker
+    "minio": "quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z",
+    # renovate: datasource=docker
+    "mc": "quay.io/minio/mc:RELEASE.2025-08-13T08-35-41Z",
+    # renovate: datasource=docker
+    "seaweedfs": "docker.io/chrislusf/seaweedfs:4.44",
+    # renovate: datasource=docker
+    "cloudnative-pg": "ghcr.io/cloudnative-pg/cloudnative-pg:1.30.0",
+    # renovate: datasource=docker
+    "postgresql": "ghcr.io/cloudnative-pg/postgresql:17.6-system-trixie",
+    # renovate: datasource=docker
+    "mlflow": "docker.io/burakince/mlflow:3.15.1",
+    # renovate: datasource=docker
+    "busybox": "docker.io/library/busybox:1.38.0",
+    # renovate: datasource=docker
+    "envoy": "docker.io/envoyproxy/envoy:distroless-v1.39.0",
+    # renovate: datasource=docker
+    "kserve-controller": "docker.io/kserve/kserve-controller:v0.20.0",
+    "kserve-agent": "docker.io/kserve/agent:v0.20.0",
+    "kserve-router": "docker.io/kserve/router:v0.20.0",
+    "kserve-storage-initializer": "docker.io/kserve/storage-initializer:v0.20.0",
+    "kserve-huggingfaceserver": "docker.io/kserve/huggingfaceserver:v0.20.0",
+    # renovate: datasource=docker
+    "kube-rbac-proxy": "quay.io/brancz/kube-rbac-proxy:v0.18.0",
+    # renovate: datasource=docker
+    "vllm": "docker.io/vllm/vllm-openai:v0.12.0",
+    # renovate: datasource=docker
+    "mlserver": "docker.io/seldonio/mlserver:1.7.1",
+    # renovate: datasource=docker
+    "curl": "docker.io/curlimages/curl:8.16.0",
+    # renovate: datasource=docker
+    "rclone": "docker.io/rclone/rclone:1.75.1",
+    # renovate: datasource=docker
+    "k6": "docker.io/grafana/k6:1.3.0",
+}
+"""Images that the program names itself, with their registry: where a chart's own default has no tag, ``latest`` or an old
+one, and for what no chart brings. The remaining images are pinned by their charts' versions."""
 
 
 def minor_of(version: str) -> Minor:

@@ -1,0 +1,59 @@
+"""Release gpu-operator: driver, container toolkit, device plugin, DCGM exporter on the GPU workers.
+
+Keys from the chart's values.yaml. There is no driver container for Debian, so there ``gpu_operator.driver`` is off and the
+image carries the driver.
+"""
+
+from __future__ import annotations
+
+from cluster.render.container_images import mirrored_path
+from cluster.render.values import Leaf, Values, resources
+from cluster.settings.model import Settings
+
+DCGM_JOB = "nvidia-dcgm-exporter"
+"""Label ``job`` of the exporter's metrics: its ServiceMonitor takes it from the service's label ``app``."""
+
+_REPOSITORIES = {
+    "validator": "nvcr.io/nvidia",
+    "operator": "nvcr.io/nvidia",
+    "driver": "nvcr.io/nvidia",
+    "toolkit": "nvcr.io/nvidia/k8s",
+    "devicePlugin": "nvcr.io/nvidia",
+    "dcgm": "nvcr.io/nvidia/cloud-native",
+    "dcgmExporter": "nvcr.io/nvidia/k8s",
+    "gfd": "nvcr.io/nvidia",
+    "migManager": "nvcr.io/nvidia/cloud-native",
+}
+"""Repositories that the chart's values.yaml names for what runs here; a mirror replaces each."""
+
+
+def values(settings: Settings, *, service_monitors: Leaf) -> Values:
+    """Return the values; ``service_monitors``: whether the Prometheus operator's CRDs are there."""
+    wish = settings.gpu_operator
+    driver: Values = {"enabled": wish.driver}
+    if wish.driver_version:
+        driver["version"] = wish.driver_version
+    result: Values = {
+        "operator": {"resources": resources("200m", "350Mi", cpu_limit="500m")},
+        "driver": driver,
+        "toolkit": {"enabled": True},
+        "devicePlugin": {"enabled": True},
+        # whole cards only: MIG is a per-card decision of whoever runs the host
+        "migManager": {"enabled": False},
+        "dcgmExporter": {
+            "enabled": wish.dcgm_exporter,
+            "serviceMonitor": {"enabled": service_monitors if wish.dcgm_exporter else False},
+            "resources": resources("50m", "256Mi"),
+        },
+    }
+    return _from_mirror(result, settings) if settings.registry.mirror else result
+
+
+def _from_mirror(result: Values, settings: Settings) -> Values:
+    for part, repository in _REPOSITORIES.items():
+        result.setdefault(part, {})["repository"] = mirrored_path(repository, settings.registry)
+    manager = mirrored_path("nvcr.io/nvidia/cloud-native", settings.registry)
+    result["driver"]["manager"] = {"repository": manager}
+    nfd = mirrored_path("registry.k8s.io/nfd/node-feature-discovery", settings.registry)
+    result["node-feature-discovery"] = {"image": {"repository": nfd}}
+    return result

@@ -1,0 +1,61 @@
+"""Release seaweedfs: S3 from one pod with all of SeaweedFS in it, for who wants a store that is kept up.
+
+Keys from the chart's values.yaml. By default its data is an emptyDir and S3 asks nobody for a password.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from cluster.render.container_images import image
+from cluster.render.values import Leaf, Values, resources
+from cluster.settings.model import Settings
+
+S3_PORT = 8333
+CONFIG_KEY = "seaweedfs_s3_config"
+"""Key of the Secret under which the chart expects the identities."""
+
+
+def values(
+    settings: Settings, *, config_secret: Leaf, buckets: Sequence[str], storage_class: Leaf, service_monitors: Leaf
+) -> Values:
+    """Return the values; ``config_secret`` holds ``identities`` under CONFIG_KEY."""
+    mine = image("seaweedfs", settings.registry)
+    wish = settings.object_store
+    off: Values = {part: {"enabled": False} for part in ("master", "volume", "filer")}
+    return off | {
+        "global": {
+            "imageRegistry": mine.registry,
+            "seaweedfs": {"image": {"name": mine.repository}, "monitoring": {"enabled": service_monitors}},
+        },
+        "image": {"tag": mine.tag},
+        "allInOne": {
+            "enabled": True,
+            "data": {"type": "persistentVolumeClaim", "size": f"{wish.size}Mi", "storageClass": storage_class},
+            "resources": resources("250m", f"{wish.memory}Mi"),
+            "s3": {
+                "enabled": True,
+                "port": S3_PORT,
+                "enableAuth": True,
+                "existingConfigSecret": config_secret,
+                "createBuckets": [{"name": bucket, "anonymousRead": False} for bucket in buckets],
+                "createBucketsHook": {"resources": resources("50m", "128Mi")},
+            },
+        },
+    }
+
+
+def identities(root: tuple[str, str], users: Mapping[str, str], buckets: Sequence[str]) -> str:
+    """Return the JSON of who may do what: ``root`` (name, password) everything, each user the ``buckets`` only."""
+    rights = [f"{action}:{bucket}" for bucket in buckets for action in ("Read", "Write", "List", "Tagging")]
+    people = [(*root, ["Admin", "Read", "Write", "List", "Tagging"])]
+    people += [(name, password, rights) for name, password in users.items()]
+    return json.dumps(
+        {
+            "identities": [
+                {"name": name, "credentials": [{"accessKey": name, "secretKey": password}], "actions": actions}
+                for name, password, actions in people
+            ]
+        }
+    )

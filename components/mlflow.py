@@ -1,0 +1,100 @@
+"""CLOUD-3.3: MLflow, the record of runs and of model versions, over the object store and PostgreSQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+
+from cluster.render import addresses
+from cluster.render.values import mlflow
+from cluster.settings.model import Settings
+from components import kube
+from components.base import TaskComponent
+from components.database import DatabaseAccess
+from components.object_store import S3Access
+
+ADMIN = "admin"
+SERVICE = "mlflow.mlflow.svc.cluster.local"
+
+
+@dataclass(frozen=True)
+class MLflowArgs:
+    """What the object store and the database gave out; ``gateway`` for the way in from outside."""
+
+    settings: Settings
+    s3: S3Access
+    database: DatabaseAccess
+    gateway: kube.Gateway
+
+
+class MLflow(TaskComponent):
+    """Namespace, three secrets, release, monitor and route.
+
+    ``uri``: the tracking server from inside the cluster. ``password``: of its user ``admin``, a secret.
+    """
+
+    uri: pulumi.Output[str]
+    password: pulumi.Output[str]
+
+    def __init__(self, name: str, args: MLflowArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        settings = args.settings
+        outside = addresses.host("mlflow", settings)
+        super().__init__("cloud:mlops:MLflow", name, "CLOUD-3.3", {"host": outside}, opts)
+        where = kube.name_of(kube.namespace(self, "mlflow", "restricted"))
+        admin_password = kube.sealed(settings).mlflow_admin_password
+        server = kube.release(
+            self,
+            "mlflow",
+            "mlflow",
+            where,
+            mlflow.values(
+                settings,
+                self._backends(args, where, pulumi.Output.secret(admin_password.get_secret_value())),
+                hosts=[pattern for host in (outside, SERVICE, "mlflow.mlflow.svc") for pattern in (host, f"{host}:*")],
+            ),
+            settings,
+        )
+        self._monitor(where, kube.known_after("mlflow", server))
+        service = (kube.known_after("mlflow", server), mlflow.SERVICE_PORT)
+        kube.console_route(self, "mlflow-console", where, outside, service, args.gateway)
+        self.uri = kube.known_after(f"http://{SERVICE}", server)
+        self.password = pulumi.Output.secret(admin_password.get_secret_value())
+        self.register_outputs({"uri": self.uri, "url": addresses.url("mlflow", settings)})
+
+    def _backends(
+        self, args: MLflowArgs, where: pulumi.Output[str], admin_password: pulumi.Output[str]
+    ) -> mlflow.Backends:
+        database = kube.secret(
+            self, "mlflow-database", where, {"username": args.database.user, "password": args.database.password}
+        )
+        s3 = kube.secret(
+            self,
+            "mlflow-s3",
+            where,
+            {"AWS_ACCESS_KEY_ID": args.s3.user, "AWS_SECRET_ACCESS_KEY": args.s3.password},
+        )
+        admin = kube.secret(self, "mlflow-admin", where, {"username": ADMIN, "password": admin_password})
+        return mlflow.Backends(
+            database_host=args.database.host,
+            database=args.database.database,
+            auth_database=args.database.auth_database,
+            database_secret=kube.known_after("mlflow-database", database),
+            s3_endpoint=args.s3.url,
+            s3_bucket=args.s3.artifacts,
+            s3_secret=kube.known_after("mlflow-s3", s3),
+            admin_secret=kube.known_after("mlflow-admin", admin),
+        )
+
+    def _monitor(self, where: pulumi.Output[str], release: pulumi.Output[str]) -> None:
+        login = {key: {"name": "mlflow-admin", "key": key} for key in ("username", "password")}
+        kube.custom(
+            self,
+            "mlflow-metrics",
+            ("monitoring.coreos.com/v1", "ServiceMonitor"),
+            {"name": "mlflow", "namespace": where},
+            {
+                "selector": {"matchLabels": {"app.kubernetes.io/instance": release}},
+                "endpoints": [{"port": "http", "path": "/metrics", "interval": "30s", "basicAuth": login}],
+            },
+        )

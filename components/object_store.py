@@ -1,0 +1,112 @@
+"""CLOUD-3.1: S3 for models and artifacts, by MinIO or SeaweedFS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_kubernetes.core.v1 import Namespace
+from pulumi_kubernetes.helm.v3 import Release
+
+from cluster.render import addresses
+from cluster.render.values import minio, seaweedfs
+from cluster.settings.model import Secrets, Settings
+from components import kube
+from components.base import TaskComponent
+
+ARTIFACTS = "mlflow"
+MODELS = "models"
+ROOT = "root"
+USER = "mlflow"
+REGION = "us-east-1"
+"""What S3 clients insist on being told; neither store looks at it."""
+
+
+@dataclass(frozen=True)
+class ObjectStoreArgs:
+    """``storage_class`` for its volume, ``service_monitors``: whether the CRDs are there, ``gateway`` for the console."""
+
+    settings: Settings
+    storage_class: pulumi.Input[str]
+    service_monitors: pulumi.Input[bool]
+    gateway: kube.Gateway
+
+
+@dataclass(frozen=True)
+class S3Access:
+    """How to use the store from inside the cluster: ``host`` with port, two buckets, a user who may use these only."""
+
+    host: pulumi.Output[str]
+    artifacts: str
+    models: str
+    region: str
+    user: str
+    password: pulumi.Output[str]
+
+    @property
+    def url(self) -> pulumi.Output[str]:
+        """The endpoint as S3 clients take it."""
+        return pulumi.Output.concat("http://", self.host)
+
+
+class ObjectStore(TaskComponent):
+    """Namespace, secrets, release and (for MinIO) the console's route; ``access`` is known once the store answers."""
+
+    access: S3Access
+
+    def __init__(self, name: str, args: ObjectStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        wish = args.settings.object_store
+        super().__init__("cloud:mlops:ObjectStore", name, "CLOUD-3.1", {"engine": wish.engine}, opts)
+        secrets = kube.sealed(args.settings)
+        space = kube.namespace(self, "object-store", "baseline")
+        make = self._minio if wish.engine == "minio" else self._seaweedfs
+        store, service, port = make(args, secrets, space)
+        self.access = S3Access(
+            host=kube.known_after(f"{service}.object-store.svc.cluster.local:{port}", store),
+            artifacts=ARTIFACTS,
+            models=MODELS,
+            region=REGION,
+            user=USER,
+            password=pulumi.Output.secret(secrets.object_store_mlflow_password.get_secret_value()),
+        )
+        self.register_outputs({"endpoint": self.access.url, "buckets": [ARTIFACTS, MODELS]})
+
+    def _minio(self, args: ObjectStoreArgs, secrets: Secrets, space: Namespace) -> tuple[Release, str, int]:
+        where = kube.name_of(space)
+        root = kube.secret(
+            self, "minio-root", where, {"rootUser": ROOT, "rootPassword": secrets.object_store_root_password}
+        )
+        user = kube.secret(self, "minio-mlflow", where, {"password": secrets.object_store_mlflow_password})
+        values = minio.values(
+            args.settings,
+            root_secret=kube.known_after("minio-root", root),
+            user=USER,
+            user_secret=kube.known_after("minio-mlflow", user),
+            user_key="password",
+            buckets=(ARTIFACTS, MODELS),
+            storage_class=args.storage_class,
+            service_monitors=args.service_monitors,
+        )
+        store = kube.release(self, "minio", "minio", where, values, args.settings)
+        console = (kube.known_after("minio-console", store), minio.CONSOLE_PORT)
+        host = addresses.host("minio", args.settings)
+        kube.console_route(self, "minio-console", where, host, console, args.gateway)
+        return store, "minio", minio.API_PORT
+
+    def _seaweedfs(self, args: ObjectStoreArgs, secrets: Secrets, space: Namespace) -> tuple[Release, str, int]:
+        where = kube.name_of(space)
+        config = seaweedfs.identities(
+            (ROOT, secrets.object_store_root_password.get_secret_value()),
+            {USER: secrets.object_store_mlflow_password.get_secret_value()},
+            (ARTIFACTS, MODELS),
+        )
+        identities = kube.secret(self, "seaweedfs-identities", where, {seaweedfs.CONFIG_KEY: config})
+        values = seaweedfs.values(
+            args.settings,
+            config_secret=kube.known_after("seaweedfs-identities", identities),
+            buckets=(ARTIFACTS, MODELS),
+            storage_class=args.storage_class,
+            service_monitors=args.service_monitors,
+        )
+        store = kube.release(self, "seaweedfs", "seaweedfs", where, values, args.settings)
+        return store, "seaweedfs-all-in-one", seaweedfs.S3_PORT
