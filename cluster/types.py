@@ -45,8 +45,8 @@ def parse_mib(value: object) -> int:
 
 
 def _size_hint(value: object) -> str:
-    digits = re.match(r"^\s*([1-9][0-9]*)", str(value))
-    return f"{digits[1]}GiB" if digits else "for example 12GiB"
+    written = re.match(r"^\s*([1-9][0-9]*)(?:\.\d+)?\s*([MT]?)", str(value), re.IGNORECASE)
+    return f"{written[1]}{written[2].upper() or 'G'}iB" if written else "for example 12GiB"
 
 
 def format_mib(mib: int) -> str:

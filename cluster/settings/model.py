@@ -178,7 +178,9 @@ class Kubernetes(Section):
     """Which Kubernetes, and who installs it."""
 
     provisioner: Literal["kubespray", "k3s"] = "kubespray"
-    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$", description="without v")] = versions.KUBERNETES_DEFAULT
+    version: Annotated[str, Field(pattern=r"^[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}$", description="without v")] = (
+        versions.KUBERNETES_DEFAULT
+    )
     kubespray: str = versions.KUBESPRAY_DEFAULT
     kubespray_url: Annotated[str, Field(description="git repository, or a mirror of it")] = versions.KUBESPRAY_URL
     k3s: str = versions.K3S_DEFAULT

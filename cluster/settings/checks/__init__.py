@@ -1,0 +1,22 @@
+"""Checks that need more than one field: each reads what of the settings is well formed and returns its problems."""
+
+from __future__ import annotations
+
+from cluster.problems import Problem
+from cluster.settings.checks import capacity, gpus, hosts, machines, models, network, secrets, versions
+from cluster.settings.draft import Draft
+
+
+def check(draft: Draft) -> list[Problem]:
+    """Return every problem between the fields of a stack's settings, in the order of the file's sections."""
+    parts = (
+        hosts.check,
+        network.check,
+        machines.check,
+        gpus.check,
+        versions.check,
+        models.check,
+        capacity.check,
+        secrets.check,
+    )
+    return [problem for part in parts for problem in part(draft)]

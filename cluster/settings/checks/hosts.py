@@ -1,0 +1,44 @@
+"""Hosts against each other, their pools, and where images come from."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+
+from cluster.problems import Problem
+from cluster.settings.checks.repeats import repeats
+from cluster.settings.draft import Draft
+
+_SYSTEM = ("/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/root", "/run", "/sbin", "/sys", "/tmp", "/usr")  # noqa: S108
+_DEFAULT_POOL = "/var/lib/libvirt/inference-cloud"
+
+
+def check(draft: Draft) -> Iterator[Problem]:
+    """Yield the problems of hosts and images."""
+    names = [(f"{host.path}.name", host.value.name) for host in draft.hosts.having("name")]
+    yield from repeats(names, "name", "give each host its own name")
+    uris = [(f"{host.path}.uri", host.value.uri) for host in draft.hosts.having("uri")]
+    yield from repeats(uris, "uri", "a machine counts once: name it once, or give the other host's own URI")
+    yield from _pools(draft)
+    yield from _images(draft)
+
+
+def _pools(draft: Draft) -> Iterator[Problem]:
+    for host in draft.hosts.having("pool"):
+        path = host.value.pool.path
+        where = f"{host.path}.pool.path"
+        flat = posixpath.normpath("/" + path.lstrip("/"))
+        if ".." in path.split("/"):
+            yield Problem(where, path, "climbs up by '..'", f"write the path itself: {flat}")
+        elif flat == "/" or any(flat == folder or flat.startswith(folder + "/") for folder in _SYSTEM):
+            reason = "is the system's own; libvirt would own the folder and destroy would empty it"
+            yield Problem(where, path, reason, f"write a folder of its own, for example {_DEFAULT_POOL}")
+
+
+def _images(draft: Draft) -> Iterator[Problem]:
+    images = draft.images
+    if images and images.has("url") and images.value.url and "checksum" not in images.bad and not images.value.checksum:
+        remedy = "write images.checksum: sha256: and what the image's publisher states"
+        yield Problem(
+            "images.url", None, "is given without images.checksum, so a changed image would boot unseen", remedy
+        )
