@@ -8,7 +8,7 @@ STACK ?= prod
 # not from the environment, where some shells keep the machine's name under it
 HOST = lab/hosts/workstation.yaml
 FAULTS ?=
-PACE ?= 0
+PACE ?=
 # more arguments for pytest, e.g. make test TESTS="tests/budget -k gpu"; for one file's coverage is no measure: make quick
 TESTS ?= tests
 
@@ -20,7 +20,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/$(ENGINE):$(PATH)
 export PULUMI_SKIP_UPDATE_CHECK := true
 
 PYTHON_SOURCES := cluster components policies cloudctl lab toolchain __main__.py
-LAB_OPTIONS = --stack $(STACK) --host-file $(HOST) --pace $(PACE) $(if $(FAULTS),--faults $(FAULTS))
+LAB_OPTIONS = --stack $(STACK) --host-file $(HOST) $(if $(FAULTS),--faults $(FAULTS)) $(if $(PACE),--pace $(PACE))
 PYTEST = $(PY) -m pytest -n 2 --dist loadgroup $(TESTS) --cov --cov-report=term:skip-covered --cov-fail-under=80
 
 .PHONY: help
@@ -31,7 +31,7 @@ help: ## this list
 	@printf '    STACK=%-28s %s\n' '$(STACK)' 'which Pulumi.<stack>.yaml: dev, prod, or one of yours'
 	@printf '    HOST=%-29s %s\n' '$(HOST)' 'host twin that the lab rehearses on'
 	@printf '    FAULTS=%-27s %s\n' '$(FAULTS)' 'file of faults that the lab injects'
-	@printf '    PACE=%-29s %s\n\n' '$(PACE)' 'seconds that the lab takes for a real minute'
+	@printf '    PACE=%-29s %s\n\n' '$(PACE)' 'seconds that the lab plays back for a real minute (0: no waiting)'
 
 # ---- getting ready ---------------------------------------------------------------------------------------------------
 
@@ -50,7 +50,7 @@ lab: engine ## rehearse STACK on HOST: preview with policies, up, status; touche
 	@$(PY) -m lab up $(LAB_OPTIONS)
 
 lab-preview: engine ## only the preview of the rehearsal, policies included
-	@$(PY) -m lab preview $(LAB_OPTIONS)
+	@$(PY) -m lab up --preview-only $(LAB_OPTIONS)
 
 lab-down: engine ## destroy the rehearsed STACK and leave nothing
 	@$(PY) -m lab down --stack $(STACK)
@@ -112,7 +112,6 @@ format: setup ## format Python, and mend what ruff can mend
 	@ruff check --fix .
 
 .PHONY: clean
-clean: ## remove what was made in this clone, except .cloud (leases of real GPUs) and a rehearsal that still stands
-	@for stack in .lab/*/; do [ ! -e "$$stack/twin.json" ] || $(PY) -m lab down --stack "$$(basename "$$stack")"; done
+clean: ## remove what was made in this clone, rehearsals included; never .cloud, which knows of real GPUs
 	rm -rf $(VENV) .lab .bench .coverage .coverage.* coverage.xml .hypothesis .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

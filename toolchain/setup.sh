@@ -3,7 +3,8 @@
 #   PYTHON=/path/to/python3.12 toolchain/setup.sh    chooses the interpreter
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-venv=${VENV:-.venv}
+venv=.venv
+PATH=${PATH//"$PWD/$venv/bin:"/} # a virtual environment is not made with the python that lies in it
 
 say() { printf '%s\n' "$*" >&2; }
 
