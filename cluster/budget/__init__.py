@@ -1,0 +1,52 @@
+"""Demand against facts: findings with remedies. The program, the policy pack and the command line all use this."""
+
+from __future__ import annotations
+
+from cluster.budget.demand import GpuDemand, VmDemand, demand_from_props, demand_props, demands_from
+from cluster.budget.errors import (
+    GPUAlreadyAllocatedError,
+    HostNotReadyError,
+    InsufficientResourcesError,
+    IOMMUConfigurationError,
+    MixedPlanRefusedError,
+    PlanRefusedError,
+    refuse,
+)
+from cluster.budget.findings import Finding, refusals, warnings
+from cluster.budget.gpus import functions_of, usable_gpus
+from cluster.budget.limits import HostLimits, limits_from, limits_from_props, limits_props
+from cluster.budget.nearest import Change, NearestFit, nearest_fit
+from cluster.budget.plan import HostPlan
+from cluster.budget.supply import facts_from_props, supply_props
+from cluster.budget.verdict import judge
+
+__all__ = [
+    "Change",
+    "Finding",
+    "GPUAlreadyAllocatedError",
+    "GpuDemand",
+    "HostLimits",
+    "HostNotReadyError",
+    "HostPlan",
+    "IOMMUConfigurationError",
+    "InsufficientResourcesError",
+    "MixedPlanRefusedError",
+    "NearestFit",
+    "PlanRefusedError",
+    "VmDemand",
+    "demand_from_props",
+    "demand_props",
+    "demands_from",
+    "facts_from_props",
+    "functions_of",
+    "judge",
+    "limits_from",
+    "limits_from_props",
+    "limits_props",
+    "nearest_fit",
+    "refusals",
+    "refuse",
+    "supply_props",
+    "usable_gpus",
+    "warnings",
+]

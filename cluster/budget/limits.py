@@ -1,0 +1,72 @@
+"""What of a host the plan may use, and the least that a host must offer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from cluster.settings.model import Host, Settings
+from cluster.types import MIB_PER_GIB
+
+LLM_GPU_MEMORY_MIB = 22_888
+"""24 GB of GPU memory as makers count it (24e9 bytes): what a "24 GB" card shows, with ECC or without, lies above."""
+
+DEFAULT_STOP = "virsh shutdown"
+
+
+@dataclass(frozen=True)
+class HostLimits:
+    """Thresholds of one host; the defaults are the requirement's minimum.
+
+    ``pools`` maps a pool's name to its path, for a pool that is not made yet. ``bridge`` is set where VMs need an
+    existing one. ``uri`` and ``stop`` only make remedies exact: where libvirt answers, how a VM of others is stopped.
+    """
+
+    reserve_cores: int = 4
+    reserve_memory_mib: int = 4 * MIB_PER_GIB
+    reserve_disk_mib: int = 100 * MIB_PER_GIB
+    vcpus_per_core: float = 1.0
+    min_compute_capability: str = "7.0"
+    min_gpu_memory_mib: int = LLM_GPU_MEMORY_MIB
+    min_nic_mbps: int = 1000
+    pools: Mapping[str, str] = field(default_factory=dict)
+    bridge: str | None = None
+    uri: str = "qemu:///system"
+    stop: str = DEFAULT_STOP
+
+    def stop_command(self, vm: str) -> str:
+        """Return the command that stops a VM of another cluster."""
+        return f"virsh -c {self.uri} shutdown {vm}" if self.stop == DEFAULT_STOP else f"{self.stop} {vm}"
+
+
+def limits_from(settings: Settings) -> dict[str, HostLimits]:
+    """Return the limits of every host of the settings, by name."""
+    return {host.name: _limits_of(host, settings) for host in settings.hosts}
+
+
+def _limits_of(host: Host, settings: Settings) -> HostLimits:
+    return HostLimits(
+        reserve_cores=host.reserve.cores,
+        reserve_memory_mib=int(host.reserve.memory),
+        reserve_disk_mib=int(host.reserve.disk),
+        vcpus_per_core=host.vcpus_per_core,
+        pools={host.pool.name: host.pool.path},
+        bridge=settings.network.bridge if settings.network.mode == "bridge" else None,
+        uri=host.uri,
+        stop=settings.hpc.stop if settings.hpc else DEFAULT_STOP,
+    )
+
+
+def limits_props(limits: HostLimits) -> dict[str, Any]:
+    """Return limits as resource props: plain JSON without nulls."""
+    return {key: value for key, value in asdict(limits).items() if value is not None}
+
+
+def limits_from_props(props: Mapping[str, Any]) -> HostLimits:
+    """Return the limits that ``limits_props`` wrote; the engine hands numbers back as floats."""
+    fields = dict(props)
+    for key in ("reserve_cores", "reserve_memory_mib", "reserve_disk_mib", "min_gpu_memory_mib", "min_nic_mbps"):
+        if key in fields:
+            fields[key] = int(fields[key])
+    return HostLimits(**fields)

@@ -1,0 +1,102 @@
+"""Host facts as props of the Host component, as policies get them: equal from run to run while the offer is equal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cluster.budget.limits import HostLimits
+from cluster.budget.plan import HostPlan
+from cluster.host.cards import CARDS
+from cluster.host.model import GpuFacts, HostFacts, IommuGroup, PoolFacts
+from cluster.types import MIB_PER_GIB, mib
+
+_NULLABLE = {"cpu": ("cores", "virtualization"), "pools": ("capacity",), "nics": ("mbps",), "": ("memory", "iommu")}
+"""Facts that are written even where not known; nulls do not survive the engine, so reading puts them back."""
+
+
+def supply_props(facts: HostFacts, owner: str, limits: HostLimits | None = None) -> dict[str, Any]:
+    """Return what a host offers as plain JSON without nulls.
+
+    Whatever our own VMs change is left out: the VMs themselves, drivers bound to passed devices, our pool and bridge
+    once they are made (with ``limits``), serial numbers that only a bound NVIDIA driver tells. Sizes go to whole GiB,
+    what is there down and what is taken up, so that a log file's growth is no change of the plan.
+    """
+    groups = {gpu.iommu_group for gpu in facts.gpus}
+    kept = facts.model_copy(
+        update={
+            "memory": _down(facts.memory),
+            "pools": _pools(facts, limits),
+            "gpus": tuple(_gpu(gpu) for gpu in facts.gpus),
+            "iommu_groups": tuple(_group(group) for group in facts.iommu_groups if group.id in groups),
+            "domains": tuple(domain for domain in facts.domains if domain.owner != owner),
+            "bridges": _bridges(facts, limits),
+        }
+    )
+    return kept.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+
+
+def facts_from_props(props: Mapping[str, Any]) -> HostFacts:
+    """Return the facts that ``supply_props`` wrote; the engine drops nulls and hands numbers back as floats."""
+    raw = dict(props)
+    raw.update({key: raw.get(key) for key in _NULLABLE[""]})
+    raw["cpu"] = _with_nulls(raw["cpu"], "cpu")
+    for section in ("pools", "nics"):
+        raw[section] = [_with_nulls(item, section) for item in raw.get(section) or ()]
+    return HostFacts.model_validate(raw)
+
+
+def _with_nulls(item: Mapping[str, Any], section: str) -> dict[str, Any]:
+    return {**dict.fromkeys(_NULLABLE[section]), **item}
+
+
+def _pools(facts: HostFacts, limits: HostLimits | None) -> tuple[PoolFacts, ...]:
+    if limits is None or not limits.pools:
+        return tuple(_pool(pool, pool.name, pool.path) for pool in facts.pools)
+    plan = HostPlan(facts, (), limits, "")
+    wanted = [(name, path, plan.pool(name)) for name, path in sorted(limits.pools.items())]
+    return tuple(_pool(pool, name, path) for name, path, pool in wanted if pool)
+
+
+def _pool(pool: PoolFacts, name: str, path: str) -> PoolFacts:
+    allocated = None if pool.allocated is None else -(-int(pool.allocated) // MIB_PER_GIB) * MIB_PER_GIB
+    return pool.model_copy(
+        update={
+            "name": name,
+            "path": path,
+            "capacity": _down(pool.capacity),
+            "allocated": allocated and mib(f"{allocated}MiB"),
+        }
+    )
+
+
+def _gpu(gpu: GpuFacts) -> GpuFacts:
+    """What the card's kind is known for wins over what the driver said: the driver is gone once a VM holds the card."""
+    known = CARDS.get(gpu.vendor_device)
+    steady: dict[str, object] = {"driver": None, "serial": None, "uuid": None}
+    if known:
+        steady |= {
+            "model": known.model,
+            "memory": mib(f"{known.memory_mib}MiB"),
+            "compute_capability": known.compute_capability,
+        }
+    return gpu.model_copy(update=steady)
+
+
+def _group(group: IommuGroup) -> IommuGroup:
+    return group.model_copy(
+        update={"devices": tuple(each.model_copy(update={"driver": None}) for each in group.devices)}
+    )
+
+
+def _bridges(facts: HostFacts, limits: HostLimits | None) -> tuple[str, ...]:
+    if limits is None:
+        return facts.bridges
+    return tuple(bridge for bridge in facts.bridges if bridge == limits.bridge)
+
+
+def _down(size: int | None) -> int | None:
+    """Whole GiB below; a size under one GiB stays, for none is not a size."""
+    if size is None or size < MIB_PER_GIB:
+        return size
+    return mib(f"{int(size) // MIB_PER_GIB}GiB")
