@@ -99,7 +99,7 @@ lint-yaml: setup
 	@yamllint --strict .
 
 lint-ansible: setup
-	@if compgen -G 'ansible/*.y*ml' >/dev/null; then ansible-lint --offline --quiet ansible; fi
+	@cd ansible && ansible-lint -q -c ../.ansible-lint
 
 lint-shell: setup
 	@git grep --untracked -lIE '^#!.*(/|env )(ba|da)?sh' -- ':!*.j2' | xargs -r shellcheck
