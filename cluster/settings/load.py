@@ -25,13 +25,12 @@ def from_mapping(raw: Mapping[str, object], source: str, *, sealed: bool) -> Set
     a tool that only reads the plan can do without. Raises InputError with every problem.
     """
     sections = Sections(values=_plain_keys(raw)) if isinstance(raw, Mapping) else Sections()
-    return _settings(sections, source, sealed=sealed, prefix=lambda path: "")
+    return from_sections(sections, source, sealed=sealed, prefix=lambda path: "")
 
 
 def from_file(path: Path, *, sealed: bool = False) -> Settings:
     """Return the settings of a ``Pulumi.<stack>.yaml``; encrypted values are placeholders. Raises InputError."""
-    sections = read_stack_file(path)
-    return _settings(sections, str(path), sealed=sealed, prefix=sections.prefix)
+    return from_sections(read_stack_file(path), str(path), sealed=sealed)
 
 
 def from_pulumi() -> Settings:
@@ -45,17 +44,23 @@ def from_pulumi() -> Settings:
         remedy = "take them out, then: cloudctl init " + pulumi.get_stack()
         sections.problems.append(Problem("secrets", None, "are in plain text in the stack's configuration", remedy))
     source = f"Pulumi.{pulumi.get_stack()}.yaml"
-    return _settings(sections, source, sealed=True, prefix=sections.prefix, hidden=frozenset(secret))
+    return from_sections(sections, source, sealed=True, hidden=frozenset(secret))
 
 
-def _settings(
+def from_sections(
     sections: Sections,
     source: str,
     *,
     sealed: bool,
-    prefix: Callable[[str], str],
+    prefix: Callable[[str], str] | None = None,
     hidden: frozenset[str] = frozenset(),
 ) -> Settings:
+    """Return the settings of sections that were read already. Raises InputError with every problem.
+
+    ``prefix`` says what stands before a problem's path (left out: the file's namespace); values of sections in
+    ``hidden`` are not shown.
+    """
+    prefix = prefix or sections.prefix
     stack = _stack_of(source)
     settings: Settings | None = None
     shape: list[Problem] = []

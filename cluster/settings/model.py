@@ -26,13 +26,6 @@ def _text(value: object) -> object:
     return value
 
 
-def _number(value: object) -> object:
-    """Refuse true and false where a number is meant: Python would read them as 1 and 0."""
-    if isinstance(value, bool):
-        raise ValueError("is not a number; write digits without quotes, e.g. 4")
-    return value
-
-
 _OCTET = r"(25[0-5]|2[0-4]\d|1?\d?\d)"
 _IPV4 = rf"({_OCTET}\.){{3}}{_OCTET}"
 
@@ -46,8 +39,8 @@ Cidr = Annotated[
 
 _CIDR = IPv4Network("192.168.200.0/24")
 
-Whole = Annotated[int, BeforeValidator(_number)]
-"""A whole number."""
+Whole = Annotated[int, Field(strict=True)]
+"""A whole number; true, "4" and 4.0 are none."""
 
 
 class Section(BaseModel):
@@ -82,8 +75,7 @@ class Host(Section):
     reserve: Reserve = Reserve()
     vcpus_per_core: Annotated[
         float,
-        BeforeValidator(_number),
-        Field(gt=0, le=8, description="vCPUs that one physical core may carry; 1 never overcommits"),
+        Field(strict=True, gt=0, le=8, description="vCPUs that one physical core may carry; 1 never overcommits"),
     ] = 1.0
     facts: Annotated[
         str | None, Field(description="path of a host facts file; left out: read from the host itself at every run")

@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic.json_schema import GenerateJsonSchema
+
 from cluster.settings.model import NAMESPACE, Secrets, Settings
+from cluster.types import format_mib
 
 SCHEMA_FILE = Path(__file__).parents[2] / "docs/schema/stack.json"
 """Where the schema is kept for the first line of the stack files."""
@@ -14,9 +17,16 @@ SCHEMA_FILE = Path(__file__).parents[2] / "docs/schema/stack.json"
 _REFS = "#/$defs/{model}"
 
 
+class _Generator(GenerateJsonSchema):
+    """Writes default sizes as the file does: with their unit."""
+
+    def encode_default(self, dft: Any) -> Any:
+        return format_mib(dft) if isinstance(dft, int) and type(dft) not in (int, bool) else super().encode_default(dft)
+
+
 def stack_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a stack file: our keys by ``Settings``, others' keys as they are."""
-    model = Settings.model_json_schema(ref_template=_REFS)
+    model = Settings.model_json_schema(ref_template=_REFS, schema_generator=_Generator)
     definitions: dict[str, Any] = model["$defs"]
     _seal(definitions)
     sections = {f"{NAMESPACE}:{key}": schema for key, schema in model["properties"].items()}
