@@ -8,6 +8,7 @@ providers that several tasks share) is seen through: an order that passes over i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 Resource = Mapping[str, Any]
@@ -70,6 +71,30 @@ def needs_of(export: Mapping[str, Any]) -> dict[str, set[str]]:
         if item.get("parent"):
             needed.add(str(item["parent"]))
         found.setdefault(str(item["urn"]), set()).update(needed)
+    return found
+
+
+def minutes_of(export: Mapping[str, Any]) -> dict[str, float]:
+    """Return how many minutes each task took, as far as the state tells: from the end of what it waits for to its own.
+
+    The engine notes for every resource when its creation ended. Tasks are left out whose time cannot be told from that:
+    those that nothing of the state starts, and those made before what they wait for was last made anew.
+    """
+    tasks = tasks_of(export)
+    ends: dict[str, datetime] = {}
+    for item in resources(export):
+        task, created = tasks.get(str(item["urn"])), item.get("created")
+        if task and created:
+            when = datetime.fromisoformat(str(created))
+            ends[task] = max(ends.get(task, when), when)
+    before: dict[str, set[str]] = {}
+    for earlier, later in task_edges(export):
+        before.setdefault(later, set()).add(earlier)
+    found: dict[str, float] = {}
+    for task, end in ends.items():
+        starts = [ends[earlier] for earlier in before.get(task, ()) if earlier in ends]
+        if starts and max(starts) <= end:
+            found[task] = (end - max(starts)).total_seconds() / 60
     return found
 
 

@@ -1,0 +1,47 @@
+"""The command tree; what each command does stands in its own module."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cloudctl import exits
+from cloudctl.commands import capacity, config, gpus, host, init, phases, power, status
+
+app = typer.Typer(
+    name="cloudctl",
+    cls=exits.Group,
+    help="Look at an inference cloud and its hosts; prepare, start and stop a stack.\n\n"
+    "Everything else is Pulumi's own: pulumi preview, up, refresh, destroy.\n\n"
+    "\b\nExamples:\n"
+    "  cloudctl capacity --stack prod      does the plan fit on the host\n"
+    "  cloudctl init prod                  secrets and SSH key of a stack\n"
+    "  cloudctl start --stack prod         bring it up\n"
+    "  cloudctl status --stack prod        how far it is, what runs where\n"
+    "  cloudctl gpus                       who holds which GPU",
+    epilog=exits.MEANING,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+@app.callback()
+def root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error as well.")] = False,
+) -> None:
+    """Options of every command; ``exits.Group`` reads them."""
+
+
+app.command("status")(status.status)
+app.command("capacity")(capacity.capacity)
+app.add_typer(gpus.app, name="gpus")
+app.command("phases")(phases.phases)
+app.add_typer(host.app, name="host")
+app.add_typer(config.app, name="config")
+app.command("init")(init.init)
+app.command("start")(power.start)
+app.command("stop")(power.stop)

@@ -1,0 +1,6 @@
+"""``cloudctl init``: placeholder replaced below."""
+
+import typer
+
+
+def init() -> None: ...

@@ -1,0 +1,101 @@
+"""``cloudctl status``: phases, machines, nodes, services, endpoints of a stack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from cloudctl import console, exits, options, project
+
+
+def status(
+    stack: options.Stack = None,
+    config_file: options.ConfigFile = None,
+    lab: options.Lab = False,
+    json_: options.Json = False,
+) -> None:
+    """Show how far a stack is and how it does.
+
+    Phases, VMs, nodes, services, endpoints. Phases come from the stack's state in Pulumi's backend, VM states from
+    libvirt, node states from Kubernetes; what cannot be asked says "unknown" and why.
+    Exit code 1: not all there, or not healthy.
+
+    \b
+    Examples:
+      cloudctl status --stack prod
+      cloudctl status --stack prod --json | jq '.endpoints'
+      cloudctl status --lab --stack prod     the rehearsal that make lab made
+    """
+    from cloudctl import engine, live
+    from cloudctl.views import status as view
+    from cluster.problems import InputError
+
+    chosen = project.choose(stack, config_file, lab=lab)
+    export = engine.for_stack(project.root(), chosen.name, lab=lab).export(chosen.name)
+    extra: list[str] = []
+    try:
+        settings = chosen.settings()
+    except InputError as error:
+        settings = None
+        extra = str(error).splitlines()
+    hosts = live.hosts(settings) if settings else {}
+    kubeconfig = project.root() / ".cloud" / chosen.name / "kubeconfig"
+    nodes = live.nodes(settings, kubeconfig) if settings else "the settings cannot be read"
+    data = view.report(chosen.name, export, settings, hosts, nodes)
+    data["problems"] += extra
+    if json_:
+        console.show_json(data)
+    else:
+        _show(data)
+    raise typer.Exit(exits.OK if data["healthy"] else exits.REFUSED)
+
+
+def _show(data: dict[str, Any]) -> None:
+    if not data["resources"]:
+        console.say(
+            f"stack {data['stack']} holds nothing yet; bring it up with: cloudctl start --stack {data['stack']}"
+        )
+    console.show_table(
+        f"Phases of {data['stack']}",
+        ["task", "what", ">resources", "state", "why"],
+        [[row["task"], row["title"], row["resources"], row["state"], row["reason"]] for row in data["phases"]],
+        "none",
+    )
+    console.show_table(
+        "Virtual machines",
+        ["name", "host", "role", "address", ">cores", ">memory", "GPUs", "state"],
+        [
+            [vm["name"], vm["host"], vm["role"], vm["address"], vm["cores"], _gb(vm), " ".join(vm["gpus"]), vm["state"]]
+            for vm in data["vms"]
+        ],
+        "none",
+    )
+    console.show_table(
+        "Kubernetes nodes",
+        ["name", "role", "address", "kubernetes", "state"],
+        [[node["name"], node["role"], node["address"], node["kubernetes"], node["state"]] for node in data["nodes"]],
+        "none yet",
+    )
+    for reason in sorted({node["reason"] for node in data["nodes"]} - {""}):
+        console.say(f"  unknown: {reason}")
+    console.show_table(
+        "Services",
+        ["name", "namespace", "kind", "version", "task", "state"],
+        [
+            [each["name"], each["namespace"], each["kind"], each["version"], each["task"], each["state"]]
+            for each in data["services"]
+        ],
+        "none yet",
+    )
+    console.show_table(
+        "Endpoints", ["name", "address"], [[each["name"], each["address"]] for each in data["endpoints"]], "none yet"
+    )
+    for problem in data["problems"]:
+        console.say(f"problem: {problem}")
+
+
+def _gb(vm: dict[str, Any]) -> str | None:
+    from cluster.types import gb
+
+    return gb(int(vm["memory_mib"])) if isinstance(vm["memory_mib"], int | float) else None

@@ -1,0 +1,107 @@
+"""Asking the Pulumi engine: only through its command line, so any backend that Pulumi knows works."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cloudctl.exits import CannotTellError
+from cluster.problems import InputError, Problem
+
+Runner = Callable[..., "subprocess.CompletedProcess[str]"]
+"""``subprocess.run``, or a test's own."""
+
+
+class Engine:
+    """The ``pulumi`` command in a project folder; ``environment`` is laid over the caller's."""
+
+    def __init__(
+        self, project: Path, environment: Mapping[str, str] | None = None, runner: Runner = subprocess.run
+    ) -> None:
+        self._project = project
+        self._runner = runner
+        self._environment = {**os.environ, **_defaults(project), **(environment or {})}
+
+    def selected(self) -> str | None:
+        """Return the stack that is selected in this project, or None."""
+        return next((str(item["name"]).split("/")[-1] for item in self._stacks() if item.get("current")), None)
+
+    def stack_names(self) -> list[str]:
+        """Return the stacks of this project in the backend."""
+        return [str(item["name"]).split("/")[-1] for item in self._stacks()]
+
+    def export(self, stack: str) -> dict[str, Any]:
+        """Return the stack's state, secrets encrypted. Raises InputError for a stack that the backend does not have."""
+        try:
+            return dict(self._json(["stack", "export", "--stack", stack], f"the state of stack {stack}"))
+        except CannotTellError as error:
+            if "no stack named" not in str(error):
+                raise
+        known = ", ".join(sorted(self.stack_names())) or "none"
+        problem = Problem(
+            "stack", stack, "is not in the backend", f"there: {known}; make it with: cloudctl init {stack}"
+        )
+        raise InputError("stack", [problem])
+
+    def attended(self, arguments: Sequence[str]) -> int:
+        """Run a command on the caller's own terminal and return its exit status."""
+        command = [self._path(), *arguments]
+        return self._runner(command, cwd=self._project, env=self._environment, check=False).returncode
+
+    def _stacks(self) -> list[dict[str, Any]]:
+        return list(self._json(["stack", "ls", "--json"], "the list of stacks"))
+
+    def _json(self, arguments: Sequence[str], what: str) -> Any:
+        command = [self._path(), *arguments, "--non-interactive", "--color", "never"]
+        try:
+            done = self._runner(
+                command,
+                cwd=self._project,
+                env=self._environment,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=120,
+            )
+        except subprocess.TimeoutExpired:
+            raise CannotTellError(f"{what}: pulumi did not answer within 120 s; is the backend up?") from None
+        if done.returncode != 0:
+            raise CannotTellError(f"{what}: {done.stderr.strip() or 'pulumi failed'}; try: {_shown(arguments)}")
+        try:
+            return json.loads(done.stdout)
+        except json.JSONDecodeError:
+            raise CannotTellError(f"{what}: pulumi's answer is not JSON; try: {_shown(arguments)}") from None
+
+    def _path(self) -> str:
+        found = shutil.which("pulumi", path=self._environment["PATH"])
+        if found is None:
+            raise CannotTellError("there is no pulumi on PATH nor in .lab/toolchain/bin; set it up with: make engine")
+        return found
+
+
+def for_stack(project: Path, stack: str, *, lab: bool) -> Engine:
+    """Return the engine of a stack: on the user's own backend, or on that of the stack's rehearsal."""
+    if not lab:
+        return Engine(project)
+    from lab.workspace import Workspace
+
+    place = Workspace(stack)
+    if not place.config_file.is_file():
+        raise CannotTellError(f"stack {stack} has no rehearsal in {place.dir}; make one with: make lab STACK={stack}")
+    return Engine(project, place.variables())
+
+
+def _defaults(project: Path) -> dict[str, str]:
+    """Return PATH with the project's Python first, as the language host needs, and the set-up engine last."""
+    own, built = project / ".venv" / "bin", project / ".lab" / "toolchain" / "bin"
+    path = os.pathsep.join([str(own), os.environ.get("PATH", os.defpath), str(built)])
+    return {"PATH": path, "PULUMI_SKIP_UPDATE_CHECK": "true"}
+
+
+def _shown(arguments: Sequence[str]) -> str:
+    return " ".join(["pulumi", *arguments])

@@ -1,0 +1,72 @@
+"""Asking what runs now: hosts for their facts, the Kubernetes API for its nodes. Where there is no answer, why not."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cluster.host.model import HostFacts, load_facts
+from cluster.problems import InputError
+from cluster.settings.model import Settings
+
+NODE_TIMEOUT_S = 10
+
+
+def hosts(settings: Settings, files: list[Path] | None = None) -> dict[str, HostFacts | str]:
+    """Return the facts of each of the stack's hosts, or the reason why they could not be had; never raises for a host.
+
+    ``files`` replace what the settings say; a single host in them stands for the stack's only host whatever its name.
+    """
+    if files:
+        return _from_files(settings, files)
+    from cluster.host import source
+
+    found: dict[str, HostFacts | str] = {}
+    for host in settings.hosts:
+        try:
+            found |= source.facts_for(settings.model_copy(update={"hosts": (host,)}))
+        except (InputError, OSError, RuntimeError) as error:
+            found[host.name] = " ".join(str(error).split())
+    return found
+
+
+def nodes(
+    settings: Settings, kubeconfig: Path, run: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run
+) -> dict[str, str] | str:
+    """Return node name -> ``ready`` or ``not-ready`` as the API server says, or why it was not asked."""
+    if any(host.facts for host in settings.hosts):
+        return "host facts come from a file, so there is no live cluster to ask"
+    if not kubeconfig.is_file():
+        return f"there is no {kubeconfig}"
+    if shutil.which("kubectl") is None:
+        return "there is no kubectl on PATH"
+    command = ["kubectl", "--kubeconfig", str(kubeconfig), "get", "nodes", "-o", "json", "--request-timeout=5s"]
+    try:
+        done = run(command, capture_output=True, text=True, check=False, timeout=NODE_TIMEOUT_S, env=dict(os.environ))
+        return _ready(json.loads(done.stdout)) if done.returncode == 0 else f"kubectl: {done.stderr.strip()}"
+    except (subprocess.TimeoutExpired, json.JSONDecodeError):
+        return f"the Kubernetes API did not answer within {NODE_TIMEOUT_S} s"
+
+
+def _ready(answer: dict[str, Any]) -> dict[str, str]:
+    found = {}
+    for item in answer.get("items", []):
+        conditions = {each["type"]: each["status"] for each in item.get("status", {}).get("conditions", [])}
+        found[str(item["metadata"]["name"])] = "ready" if conditions.get("Ready") == "True" else "not-ready"
+    return found
+
+
+def _from_files(settings: Settings, files: list[Path]) -> dict[str, HostFacts | str]:
+    given = [facts for path in files for facts in load_facts(path)]
+    if len(given) == 1 and len(settings.hosts) == 1:
+        return {settings.hosts[0].name: given[0]}
+    by_name = {facts.name: facts for facts in given}
+    there = ", ".join(by_name)
+    return {
+        host.name: by_name.get(host.name, f"is not in the host files, which hold {there}") for host in settings.hosts
+    }

@@ -1,0 +1,135 @@
+"""The host against the plan, as data: what is needed, what is there, the verdict, the nearest plan that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cluster.budget import Finding, HostLimits, HostPlan, demands_from, judge, limits_from, nearest_fit, refusals
+from cluster.budget.capacity import Sum
+from cluster.host.model import HostFacts
+from cluster.settings.model import Machine, Settings
+from cluster.types import format_mib, gb
+
+
+def report(settings: Settings, hosts: Mapping[str, HostFacts | str], owner: str) -> dict[str, Any]:
+    """Return everything ``cloudctl capacity`` shows.
+
+    ``fits`` is None where a host's facts could not be had; the sums and the verdict then cover the other hosts.
+    """
+    facts = {name: each for name, each in hosts.items() if isinstance(each, HostFacts)}
+    unknown = [f"host {name}: {why}" for name, why in hosts.items() if isinstance(why, str)]
+    limits = limits_from(settings)
+    demands = demands_from(settings)
+    judged = [demand for demand in demands if demand.host in facts or demand.host not in hosts]
+    findings = judge(judged, facts, limits, owner)
+    rows = []
+    for name, each in facts.items():
+        here = [demand for demand in demands if demand.host == name]
+        plan = HostPlan(each, here, limits.get(name) or HostLimits(), owner, name)
+        rows.append(
+            {"host": name, "resources": [_row(total) for total in sums(plan)], "vms": [_vm(d.name, d) for d in here]}
+        )
+    refused = bool(refusals(findings))
+    return {
+        "owner": owner,
+        "fits": False if refused else None if unknown else True,
+        "hosts": rows,
+        "findings": [_finding(each) for each in findings],
+        "nearest": _nearest(settings, facts, owner) if refused and not unknown else None,
+        "unknown": unknown,
+    }
+
+
+def sums(plan: HostPlan) -> list[Sum]:
+    """Return cores, memory, each planned pool and GPUs of a host; a resource that the facts do not tell is left out."""
+    facts, limits, others = plan.facts, plan.limits, plan.running_others
+    found: list[Sum] = []
+    if facts.cpu.cores is not None:
+        planned = [(each.name, each.cores) for each in plan.demands]
+        have = int(facts.cpu.cores * limits.vcpus_per_core)
+        taken = [(each.name, each.cores) for each in others]
+        found.append(Sum("cpu", planned, taken, limits.reserve_cores, have, lambda number: f"{number} cores"))
+    if facts.memory is not None:
+        planned = [(each.name, each.memory_mib) for each in plan.demands]
+        taken = [(each.name, int(each.memory)) for each in others]
+        found.append(Sum("ram", planned, taken, limits.reserve_memory_mib, int(facts.memory), gb))
+    for name in dict.fromkeys(name for each in plan.demands for name in each.disks):
+        pool = plan.pool(name)
+        if pool is not None and pool.capacity is not None and pool.allocated is not None:
+            planned = [(each.name, each.disks[name]) for each in plan.demands if name in each.disks]
+            taken = [("other files", int(pool.allocated))] if pool.allocated else []
+            found.append(Sum(f"disk, pool {name}", planned, taken, limits.reserve_disk_mib, int(pool.capacity), gb))
+    planned = [(each.name, len(each.gpus)) for each in plan.demands if each.gpus]
+    if planned or plan.gpus:
+        counts = [(each.name, sum(address in plan.gpus for address in each.hostdevs)) for each in others]
+        taken = [(name, count) for name, count in counts if count]
+        found.append(Sum("gpus", planned, taken, 0, len(plan.gpus), str))
+    return found
+
+
+def _row(total: Sum) -> dict[str, Any]:
+    room = total.have - total.reserve - sum(size for _, size in total.others)
+    return {
+        "resource": total.resource,
+        "unit": "MiB" if total.text is gb else "count",
+        "planned": sum(size for _, size in total.planned),
+        "planned_by": dict(total.planned),
+        "others": sum(size for _, size in total.others),
+        "others_by": dict(total.others),
+        "reserve": total.reserve,
+        "need": total.need,
+        "have": total.have,
+        "room": max(room, 0),
+        "fits": total.need <= total.have,
+    }
+
+
+def _vm(name: str, demand: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "cores": demand.cores,
+        "memory_mib": demand.memory_mib,
+        "disk_mib": demand.disk_mib,
+        "gpus": [gpu.address for gpu in demand.gpus],
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "code": finding.code,
+        "severity": finding.severity,
+        "host": finding.host,
+        "vm": finding.vm,
+        "message": finding.message,
+        "remedy": finding.remedy,
+    }
+
+
+def _nearest(settings: Settings, facts: Mapping[str, HostFacts], owner: str) -> dict[str, Any]:
+    found = nearest_fit(settings, facts, owner)
+    return {
+        "fits": found.fits,
+        "reasons": list(found.reasons),
+        "changes": [
+            {"path": each.path, "before": _plain(each.before), "after": _plain(each.after), "why": each.why}
+            for each in found
+        ],
+        "machines": [_machine(machine) for machine in found.settings.machines] if found.fits else [],
+    }
+
+
+def _machine(machine: Machine) -> dict[str, Any]:
+    return {
+        "name": machine.name,
+        "role": machine.role,
+        "host": machine.host,
+        "cores": machine.cores,
+        "memory": format_mib(machine.memory),
+        "disk": format_mib(machine.disk),
+        "gpus": [gpu.address for gpu in machine.gpus],
+    }
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

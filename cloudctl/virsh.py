@@ -1,0 +1,86 @@
+"""libvirt through its own command line: a VM's state and owner, graceful shutdown, start. Nothing here can force."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cloudctl.exits import CannotTellError
+
+OWNER_URI = "urn:inference-cloud:owner"
+Runner = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What libvirt says of a VM: ``state`` is running, paused, shut-off or absent; ``owner`` is None without a mark."""
+
+    name: str
+    uri: str
+    state: str
+    owner: str | None
+
+
+class Virsh:
+    """``virsh`` for some hosts; ``runner`` and ``sleep`` are a test's own."""
+
+    def __init__(self, runner: Runner = subprocess.run, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._runner = runner
+        self._sleep = sleep
+
+    def look(self, uri: str, name: str) -> Found:
+        """Return a VM's state and owner. Raises CannotTellError where libvirt does not answer."""
+        done = self._run(uri, "domstate", name)
+        if done.returncode != 0:
+            if "failed to get domain" in done.stderr:
+                return Found(name, uri, "absent", None)
+            raise CannotTellError(_failed(uri, f"domstate {name}", done.stderr))
+        state = done.stdout.strip().replace(" ", "-")
+        mark = self._run(uri, "metadata", name, "--uri", OWNER_URI)
+        match = re.search(r">\s*([^<>\s]+)\s*</", mark.stdout) if mark.returncode == 0 else None
+        return Found(name, uri, "running" if state == "in-shutdown" else state, match[1] if match else None)
+
+    def shut_down(self, vm: Found) -> None:
+        """Ask a VM's guest to power off (ACPI); does not wait."""
+        self._act(vm, "shutdown")
+
+    def start(self, vm: Found) -> None:
+        """Start a VM that is defined."""
+        self._act(vm, "start")
+
+    def await_off(self, vms: Sequence[Found], patience_s: float, step_s: float = 2.0) -> list[Found]:
+        """Wait until VMs are off, at most ``patience_s`` seconds in all; return those that are not."""
+        waited = 0.0
+        while True:
+            rest = [vm for vm in vms if self.look(vm.uri, vm.name).state not in ("shut-off", "absent")]
+            if not rest or waited >= patience_s:
+                return rest
+            self._sleep(step_s)
+            waited += step_s
+
+    def _act(self, vm: Found, verb: str) -> None:
+        done = self._run(vm.uri, verb, vm.name)
+        if done.returncode != 0:
+            raise CannotTellError(_failed(vm.uri, f"{verb} {vm.name}", done.stderr))
+
+    def _run(self, uri: str, *words: str) -> subprocess.CompletedProcess[str]:
+        command = ["virsh", "-q", "-c", uri, *words]
+        try:
+            return self._runner(command, capture_output=True, text=True, check=False, timeout=30, env=_environment())
+        except FileNotFoundError:
+            raise CannotTellError("there is no virsh on PATH; install libvirt's clients") from None
+        except subprocess.TimeoutExpired:
+            raise CannotTellError(f"libvirt at {uri} did not answer within 30 s; is the host up?") from None
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "LC_ALL": "C"}  # states and errors are read as words
+
+
+def _failed(uri: str, what: str, stderr: str) -> str:
+    reason = stderr.strip().splitlines()[-1] if stderr.strip() else "no reason given"
+    return f"virsh -c {uri} {what} failed: {reason}"
