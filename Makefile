@@ -31,7 +31,8 @@ help: ## this list
 	@printf '    STACK=%-28s %s\n' '$(STACK)' 'which Pulumi.<stack>.yaml: dev, prod, or one of yours'
 	@printf '    HOST=%-29s %s\n' '$(HOST)' 'host twin that the lab rehearses on'
 	@printf '    FAULTS=%-27s %s\n' '$(FAULTS)' 'file of faults that the lab injects'
-	@printf '    PACE=%-29s %s\n\n' '$(PACE)' 'seconds that the lab plays back for a real minute (0: no waiting)'
+	@printf '    PACE=%-29s %s\n' '$(PACE)' 'seconds that the lab plays back for a real minute (0: no waiting)'
+	@printf '    CLOUD_ENGINE=%-21s %s\n\n' '$(CLOUD_ENGINE)' 'path, installer or build: the only origin of the engine'
 
 # ---- getting ready ---------------------------------------------------------------------------------------------------
 
@@ -60,17 +61,21 @@ lab-status: engine ## what of the rehearsed STACK stands, and where it can be re
 
 # ---- the real thing: the same program, the real plugins, your Pulumi backend and passphrase ------------------------------
 
-.PHONY: preview up refresh destroy
-preview: engine ## real host: what would change, with the policy pack
+.PHONY: preview up refresh destroy real
+real:
+	@[ -z "$${LAB_DIR:-}" ] || { echo "error: LAB_DIR is $$LAB_DIR: this shell is set to a rehearsal, so nothing here" \
+	  "would be real; open a new shell and try again" >&2; exit 1; }
+
+preview: real engine ## real host: what would change, with the policy pack
 	@pulumi preview --stack $(STACK) --policy-pack policies
 
-up: engine ## real host: preview with the policy pack, ask, then change it
+up: real engine ## real host: preview with the policy pack, ask, then change it
 	@pulumi up --stack $(STACK) --policy-pack policies
 
-refresh: engine ## real host: compare the state with what is there
+refresh: real engine ## real host: compare the state with what is there
 	@pulumi refresh --stack $(STACK)
 
-destroy: engine ## real host: ask, then take everything of STACK down
+destroy: real engine ## real host: ask, then take everything of STACK down
 	@pulumi destroy --stack $(STACK)
 
 # ---- proofs ----------------------------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def load(path: Path) -> Any:
 def test_help_teaches_every_target_but_the_single_linters() -> None:
     shown = subprocess.run(["make"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     listed = set(re.findall(r"^  make ([a-z-]+) ", shown, re.MULTILINE))
-    assert listed == {target for target in TARGETS if not target.startswith("lint-")}
+    assert listed == {target for target in TARGETS if not target.startswith("lint-")} - {"real"}
     assert {
         "setup",
         "engine",
@@ -74,6 +74,14 @@ def test_preview_and_up_are_the_plain_program_with_the_policy_pack(verb: str) ->
 @pytest.mark.parametrize("verb", ["refresh", "destroy"])
 def test_refresh_and_destroy_take_no_policy_pack(verb: str) -> None:
     assert make(verb, "STACK=dev").rstrip().endswith(f"pulumi {verb} --stack dev")
+
+
+@pytest.mark.parametrize("verb", ["preview", "up", "refresh", "destroy"])
+def test_a_shell_that_is_set_to_a_rehearsal_is_refused_for_the_real_thing(verb: str) -> None:
+    env = {**os.environ, "LAB_DIR": "/somewhere/.lab/prod"}
+    done = subprocess.run(["make", verb], cwd=PROJECT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert done.stderr.startswith("error: LAB_DIR is /somewhere/.lab/prod: this shell is set to a rehearsal")
 
 
 def test_lab_passes_on_what_was_asked_for() -> None:
