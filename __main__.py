@@ -1,0 +1,68 @@
+"""The flow: settings, host facts, verdict, phases in order, outputs."""
+
+import pulumi
+import pulumi_command as command
+import pulumi_kubernetes as kubernetes
+import pulumi_libvirt as libvirt
+from pulumi import ResourceOptions
+
+from cluster.budget import demands_from, judge, limits_from, refuse
+from cluster.host.source import facts_for
+from cluster.settings.load import from_pulumi
+from components.acceptance import Acceptance, AcceptanceArgs
+from components.foundation import Host, HostArgs
+from components.images import BaseImage, BaseImageArgs, GpuImage, GpuImageArgs
+from components.kubernetes import Cluster, ClusterArgs
+from components.machines import MachinePool, MachinePoolArgs
+from components.platform import deploy_platform
+from components.program import export_outputs, plain_errors, warn
+from components.provisioning import Provisioning, ProvisioningArgs
+
+
+def main() -> None:
+    # What is wanted, what is there, and whether that fits: nothing is registered before it does.
+    owner = f"cloud/{pulumi.get_stack()}"
+    settings = from_pulumi()
+    facts = facts_for(settings)
+    demands, limits = demands_from(settings), limits_from(settings)
+    findings = judge(demands, facts, limits, owner)
+    warn(findings)
+    refuse(findings)
+
+    # Phase 0, foundation: a network and a pool on each host, then leases and cloud-init disks; checked in phase 7.
+    commands = ResourceOptions(providers=[command.Provider("commands")])
+    hosts = {}
+    for host in settings.hosts:
+        plan = [demand for demand in demands if demand.host == host.name]
+        provider = libvirt.Provider(f"{host.name}-libvirt", uri=host.uri)
+        args = HostArgs(host, settings.network, owner, facts[host.name], limits[host.name], plan, provider)
+        hosts[host.name] = Host(host.name, args)
+    vms = Provisioning("provisioning", ProvisioningArgs(settings, hosts, owner), commands)
+    leased = [lease.stdout for leases in vms.leases.values() for lease in leases]
+    Acceptance("acceptance", AcceptanceArgs(settings, owner, vms.cloud_init, leased), commands)
+
+    # Phase 1, images.
+    base = BaseImage("base-image", BaseImageArgs(settings, hosts), commands)
+    gpu_images = {}
+    if settings.images.gpu_worker and settings.gpu_count:
+        users = {settings.host_of(each).name for each in settings.by_role("gpu-worker")}
+        wanted = {name: hosts[name] for name in users} if settings.images.use_gpu_worker else {}
+        gpu_images = GpuImage("gpu-worker-image", GpuImageArgs(settings, base.path, wanted), commands).volumes
+
+    # Phase 2, virtual machines and Kubernetes.
+    machines = MachinePool(
+        "machines",
+        MachinePoolArgs(settings, owner, facts, hosts, vms.macs, vms.cloud_init, vms.leases, base.volumes, gpu_images),
+        commands,
+    )
+    cluster = Cluster("kubernetes", ClusterArgs(settings, machines.nodes, machines.ready), commands)
+    # The identifier says when the cluster is another one: a kubeconfig that is fetched again is no reason to.
+    access = kubernetes.Provider("cluster", kubeconfig=cluster.kubeconfig, cluster_identifier=cluster.identifier)
+
+    # Phases 2 to 6 inside the cluster: GPU operator, MLOps stack, monitoring, models, integration.
+    platform = deploy_platform(settings, access, commands.providers[0], cluster)
+    export_outputs(cluster, platform)
+
+
+with plain_errors():
+    main()

@@ -1,0 +1,109 @@
+"""Variables for Kubespray and for our k3s playbook: what differs from their defaults, and why.
+
+The names are the same in Kubespray v2.29 to v2.31. Left off on purpose: ``nvidia_accelerator_enabled``,
+``cert_manager_enabled``, ``gateway_api_enabled``; the charts bring these.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from typing import Any
+
+import yaml
+
+from cluster.settings.model import Settings
+
+VIRTUAL_IP_FROM = 3
+"""From this many control planes on the API has an address of its own, which kube-vip moves among them."""
+
+
+def kubespray_vars(settings: Settings) -> str:
+    """Return ``group_vars/all/cluster.yml`` for Kubespray, as YAML."""
+    network = settings.network
+    values: dict[str, Any] = {
+        "kube_version": settings.kubernetes.version,
+        "container_manager": "containerd",
+        "kube_network_plugin": "calico",
+        "calico_mtu": network.mtu - 50,  # room for VXLAN's header
+        "kube_pods_subnet": str(network.pods),
+        "kube_service_addresses": str(network.services),
+        "upstream_dns_servers": [str(each) for each in network.dns],
+        "local_path_provisioner_enabled": True,
+        "local_path_provisioner_storage_class": settings.kubernetes.storage_class,
+        "metrics_server_enabled": True,
+        "metallb_enabled": False,
+        "auto_renew_certificates": True,
+        "kube_proxy_strict_arp": True,
+        "download_run_once": True,
+        "ntp_enabled": True,
+        # Prometheus scrapes these; by default they listen on loopback only.
+        "etcd_metrics_port": 2381,
+        "etcd_listen_metrics_urls": "http://0.0.0.0:2381",
+        "kube_proxy_metrics_bind_address": "0.0.0.0:10249",
+        "kube_controller_manager_bind_address": "0.0.0.0",  # noqa: S104
+        "kube_scheduler_bind_address": "0.0.0.0",  # noqa: S104
+        # The GPU operator adds its runtime as a drop-in; a rerun rewrites the main file and must keep reading it.
+        "containerd_extra_args": 'imports = ["/etc/containerd/conf.d/*.toml"]\n',
+    }
+    values |= _kube_vip(settings) | _mirrors(settings)
+    return yaml.safe_dump(values, sort_keys=False, width=120)
+
+
+def k3s_vars(settings: Settings) -> str:
+    """Return ``group_vars/all/cluster.yml`` for the k3s playbook, as YAML."""
+    values: dict[str, Any] = {
+        "k3s_version": settings.kubernetes.k3s,
+        "k3s_url": settings.registry.files or "https://github.com/k3s-io/k3s/releases/download",
+        "k3s_pods": str(settings.network.pods),
+        "k3s_services": str(settings.network.services),
+        "k3s_registry_mirror": settings.registry.mirror or "",
+        "k3s_storage_class": settings.kubernetes.storage_class,
+    }
+    return yaml.safe_dump(values, sort_keys=False, width=120)
+
+
+def virtual_address(settings: Settings) -> IPv4Address | None:
+    """Return the address of the API that kube-vip moves among the control planes, or None where there is none."""
+    several = len(settings.by_role("control-plane")) >= VIRTUAL_IP_FROM
+    return settings.network.api_address if several and settings.kubernetes.provisioner == "kubespray" else None
+
+
+def _kube_vip(settings: Settings) -> dict[str, Any]:
+    address = virtual_address(settings)
+    if address is None:
+        return {}
+    return {
+        "kube_vip_enabled": True,
+        "kube_vip_controlplane_enabled": True,
+        "kube_vip_arp_enabled": True,
+        "kube_vip_address": str(address),
+        "loadbalancer_apiserver": {"address": str(address), "port": 6443},
+        "supplementary_addresses_in_ssl_keys": [str(address)],
+    }
+
+
+def _mirrors(settings: Settings) -> dict[str, Any]:
+    """Without internet: every image from one registry, every file from one web server."""
+    values: dict[str, Any] = {}
+    if settings.registry.mirror:
+        mirror = settings.registry.mirror
+        values["registry_host"] = mirror
+        for name in ("kube", "gcr", "docker", "quay", "github"):
+            values[f"{name}_image_repo"] = "{{ registry_host }}"
+        values["containerd_registries_mirrors"] = [
+            {
+                "prefix": registry,
+                "mirrors": [{"host": f"https://{mirror}", "capabilities": ["pull", "resolve"], "skip_verify": False}],
+            }
+            for registry in ("docker.io", "quay.io", "ghcr.io", "nvcr.io", "registry.k8s.io")
+        ]
+    if settings.registry.files:
+        values["files_repo"] = settings.registry.files
+        for key, host in (
+            ("dl_k8s_io_url", "dl.k8s.io"),
+            ("github_url", "github.com"),
+            ("storage_googleapis_url", "storage.googleapis.com"),
+            ("get_helm_url", "get.helm.sh"),
+        ):
+            values[key] = f"{{{{ files_repo }}}}/{host}"
+    return values

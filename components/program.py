@@ -1,0 +1,39 @@
+"""How the program ends when something is wrong: one message, no traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pulumi
+
+from cluster.budget import Finding, PlanRefusedError, warnings
+from cluster.problems import InputError
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turn bad input and a refused plan into an error message; anything else is a defect and keeps its trace.
+
+    When a policy refuses a resource the engine interrupts the program, which has nothing to add to that.
+    """
+    signal.signal(signal.SIGINT, _leave)
+    try:
+        yield
+    except (InputError, PlanRefusedError) as error:
+        raise pulumi.RunError(str(error)) from None
+
+
+def warn(findings: Sequence[Finding]) -> None:
+    """Show the findings that do not refuse the plan."""
+    for finding in warnings(findings):
+        pulumi.log.warn(str(finding))
+
+
+def _leave(number: int, _: object) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(128 + number)

@@ -1,0 +1,42 @@
+# The base image: a distribution's cloud image with what every node needs.
+source "qemu" "base" {
+  disk_image       = true
+  iso_url          = var.source
+  iso_checksum     = var.checksum
+  disk_size        = "${var.size_mib}M"
+  format           = "qcow2"
+  disk_compression = true
+  disk_interface   = "virtio"
+  net_device       = "virtio-net"
+  machine_type     = "q35"
+  accelerator      = var.accelerator
+  memory           = 2048
+  cpus             = 2
+  headless         = true
+  vm_name          = "image.qcow2"
+  output_directory = var.output
+
+  # cloud-init in the build VM finds its seed by the machine's serial number.
+  http_directory = var.seed
+  qemuargs = [
+    ["-cpu", local.cpu],
+    ["-smbios", "type=1,serial=ds=nocloud-net;s=http://{{ .HTTPIP }}:{{ .HTTPPort }}/"],
+  ]
+
+  ssh_username         = "packer"
+  ssh_private_key_file = var.ssh_key
+  ssh_timeout          = "20m"
+  shutdown_command     = "sudo shutdown -P now"
+}
+
+build {
+  sources = ["source.qemu.base"]
+
+  provisioner "shell" {
+    execute_command = "sudo env {{ .Vars }} bash {{ .Path }}"
+    scripts = [
+      "${path.root}/scripts/base.sh",
+      "${path.root}/scripts/cleanup.sh",
+    ]
+  }
+}

@@ -1,0 +1,43 @@
+# The GPU worker image: the base image with NVIDIA's driver, so that a new worker need not build one.
+source "qemu" "gpu_worker" {
+  disk_image       = true
+  iso_url          = var.source
+  iso_checksum     = var.checksum
+  disk_size        = "${var.size_mib}M"
+  format           = "qcow2"
+  disk_compression = true
+  disk_interface   = "virtio"
+  net_device       = "virtio-net"
+  machine_type     = "q35"
+  accelerator      = var.accelerator
+  memory           = 2048
+  cpus             = 2
+  headless         = true
+  vm_name          = "image.qcow2"
+  output_directory = var.output
+
+  # cloud-init in the build VM finds its seed by the machine's serial number.
+  http_directory = var.seed
+  qemuargs = [
+    ["-cpu", local.cpu],
+    ["-smbios", "type=1,serial=ds=nocloud-net;s=http://{{ .HTTPIP }}:{{ .HTTPPort }}/"],
+  ]
+
+  ssh_username         = "packer"
+  ssh_private_key_file = var.ssh_key
+  ssh_timeout          = "20m"
+  shutdown_command     = "sudo shutdown -P now"
+}
+
+build {
+  sources = ["source.qemu.gpu_worker"]
+
+  provisioner "shell" {
+    execute_command  = "sudo env {{ .Vars }} bash {{ .Path }}"
+    environment_vars = ["DRIVER_BRANCH=${var.driver_branch}"]
+    scripts = [
+      "${path.root}/scripts/gpu-worker.sh",
+      "${path.root}/scripts/cleanup.sh",
+    ]
+  }
+}
