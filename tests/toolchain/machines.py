@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,15 @@ chmod +x "$out"
 """
 
 
+def tools(folder: Path, *names: str) -> Path:
+    """Lay out a folder with links to programs of the system; return it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        if not (folder / name).exists():
+            (folder / name).symlink_to(str(shutil.which(name, path="/usr/bin:/bin")))
+    return folder
+
+
 class Machine:
     """A machine with an empty home, no network, and on PATH only what the test puts there."""
 
@@ -60,8 +70,8 @@ class Machine:
         self.path()
 
     def path(self, *folders: Path) -> None:
-        """Set PATH to these folders and the system's own."""
-        self.patch.setenv("PATH", ":".join([*map(str, folders), "/usr/bin", "/bin"]))
+        """Set PATH to these folders and what the scripts need of the system: its own Go or Pulumi must not be seen."""
+        self.patch.setenv("PATH", ":".join(map(str, [*folders, tools(self.root / "tools", "chmod", "sleep", "mv")])))
 
     def go(self, body: str = GO) -> Path:
         """Install a stand-in for Go and its module cache; return its folder."""

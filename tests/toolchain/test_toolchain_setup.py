@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.toolchain.machines import script
+from tests.toolchain.machines import script, tools
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -37,23 +37,7 @@ class Clone:
         shutil.copy(PROJECT / "toolchain" / "setup.sh", self.root / "toolchain")
         (self.root / "requirements.txt").write_text("a==1  # why\n")
         (self.root / "requirements-dev.txt").write_text("-r requirements.txt\nuv==9.8.7  # why\n")
-        for tool in (
-            "bash",
-            "cat",
-            "cksum",
-            "tr",
-            "sed",
-            "rm",
-            "touch",
-            "tail",
-            "dirname",
-            "basename",
-            "mkdir",
-            "cp",
-            "chmod",
-        ):
-            self.bin.mkdir(exist_ok=True)
-            (self.bin / tool).symlink_to(str(shutil.which(tool)))
+        tools(self.bin, *"bash cat cksum tr sed rm touch tail dirname basename mkdir cp chmod".split())
 
     def run(self, **env: str) -> subprocess.CompletedProcess[str]:
         """Run the script."""
