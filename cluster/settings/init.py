@@ -107,7 +107,7 @@ def _checked(sections: Sections, stack_file: Path) -> Access:
     """Return the access section of a file that has no problem but what ``initialise`` adds."""
     there = sections.values.get("secrets")
     if there is None or isinstance(there, Mapping):
-        filled = {name: SEALED for name in missing_secrets(sections.values)}
+        filled = dict.fromkeys(missing_secrets(sections.values), SEALED)
         values = {**sections.values, "secrets": {**(there or {}), **filled}}
         sections = Sections(values, sections.prefixes, sections.problems)
     return from_sections(sections, str(stack_file), sealed=False).access

@@ -86,7 +86,7 @@ def _problem(error: ErrorDetails, path: str, section: str, key: str, stack: str,
         reason, remedy = REQUIRED[field]
         return Problem(path, None, reason, remedy.format(stack=stack))
     shown = _shown(path, value, hidden)
-    if value is None and kind != "value_error":
+    if value is None:
         remedy = REQUIRED.get(field, ("", "write a value, or take the key out"))[1]
         return Problem(path, None, "is empty", remedy.format(stack=stack))
     if kind == "value_error":
@@ -96,7 +96,8 @@ def _problem(error: ErrorDetails, path: str, section: str, key: str, stack: str,
         return _not_one_of(path, shown, value, str(context["expected"]))
     if kind in _BOUNDS:
         reason, remedy, bound = _BOUNDS[kind]
-        return Problem(path, shown, reason.format(**{bound: context[bound]}), remedy.format(**{bound: context[bound]}))
+        limit = {bound: f"{context[bound]:g}"}
+        return Problem(path, shown, reason.format(**limit), remedy.format(**limit))
     if kind == "ip_v4_network":
         return Problem(path, shown, *_network_words(value))
     if field in PATTERNS and path.endswith(key):

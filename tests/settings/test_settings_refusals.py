@@ -1,0 +1,453 @@
+"""Fields against each other: one test for each refusal, with its exact text."""
+
+# ruff: noqa: E501 - messages stand as they are printed
+
+from __future__ import annotations
+
+import pytest
+from settings_examples import GOOD_SECRETS, Change, changed, drop, lines, machine, put, stack
+
+SECOND_HOST = {"name": "attic", "uri": "qemu+ssh://me@attic/system"}
+BRIDGE = put("network", {"mode": "bridge", "bridge": "br0"})
+
+
+def machines(*listed: dict[str, object]) -> Change:
+    return put("machines", list(listed))
+
+
+def control_planes(count: int) -> Change:
+    def change(raw: dict[str, object]) -> None:
+        planes = [machine(f"control-{n}", "control-plane", f"192.168.201.{n}") for n in range(11, 11 + count)]
+        raw["machines"] = [*planes, machine("worker-1", "worker", "192.168.201.21", memory="12GiB")]
+
+    return change
+
+
+PROD: list[tuple[str, list[Change], list[str]]] = [
+    (
+        "overlap",
+        [put("network.services", "10.233.64.0/20")],
+        [
+            "network.services: '10.233.64.0/20' overlaps network.pods 10.233.64.0/18; write for example network.services:"
+            " 10.233.0.0/18"
+        ],
+    ),
+    (
+        "cidr overlaps pods",
+        [put("network.pods", "192.168.0.0/16")],
+        [
+            "network.pods: '192.168.0.0/16' overlaps network.cidr 192.168.200.0/24; write for example network.pods: 10.233.64.0/18"
+        ],
+    ),
+    (
+        "gateway outside",
+        [put("network.gateway", "192.168.1.1")],
+        [
+            "network.gateway: '192.168.1.1' is outside network.cidr 192.168.200.0/24; write an address between 192.168.200.1"
+            " and 192.168.200.254"
+        ],
+    ),
+    (
+        "gateway is the network",
+        [put("network.gateway", "192.168.200.0")],
+        [
+            "network.gateway: '192.168.200.0' is the network address of 192.168.200.0/24; write an address between"
+            " 192.168.200.1 and 192.168.200.254"
+        ],
+    ),
+    (
+        "duplicate machine name",
+        [put("machines.1.name", "control-1")],
+        ["machines[1].name: 'control-1' is the name of machines[0] too; give each machine its own name"],
+    ),
+    (
+        "duplicate model",
+        [put("models.1.name", "assistant")],
+        ["models[1].name: 'assistant' is the name of models[0] too; give each model its own name"],
+    ),
+    (
+        "duplicate address",
+        [put("machines.1.address", "192.168.200.11")],
+        ["machines[1].address: '192.168.200.11' is the address of machines[0] too; give each machine its own address"],
+    ),
+    (
+        "address outside",
+        [put("machines.1.address", "192.168.1.5")],
+        [
+            "machines[1].address: '192.168.1.5' is outside network.cidr 192.168.200.0/24; write an address between"
+            " 192.168.200.1 and 192.168.200.254"
+        ],
+    ),
+    (
+        "address is the gateway",
+        [put("machines.1.address", "192.168.200.1")],
+        ["machines[1].address: '192.168.200.1' is network.gateway; give the machine an address of its own"],
+    ),
+    (
+        "address is the broadcast",
+        [put("machines.1.address", "192.168.200.255")],
+        [
+            "machines[1].address: '192.168.200.255' is the broadcast address of 192.168.200.0/24; write an address between"
+            " 192.168.200.1 and 192.168.200.254"
+        ],
+    ),
+    (
+        "address is the API's",
+        [put("network.api_address", "192.168.200.21")],
+        ["machines[1].address: '192.168.200.21' is network.api_address; give the machine an address of its own"],
+    ),
+    (
+        "API address is the gateway",
+        [put("network.api_address", "192.168.200.1")],
+        ["network.api_address: '192.168.200.1' is the gateway's address; write an address that nothing else has"],
+    ),
+    (
+        "API address outside",
+        [put("network.api_address", "10.0.0.1")],
+        [
+            "network.api_address: '10.0.0.1' is outside network.cidr 192.168.200.0/24; write an address between"
+            " 192.168.200.1 and 192.168.200.254"
+        ],
+    ),
+    (
+        "bridge without its name",
+        [put("network.mode", "bridge")],
+        [
+            "network.bridge: is missing, and network.mode is bridge; name a bridge that exists on every host, for example"
+            " network.bridge: br0"
+        ],
+    ),
+    (
+        "name without a bridge",
+        [put("network.bridge", "br0")],
+        [
+            "network.bridge: 'br0' is not used: network.mode is nat; write network.mode: bridge, or take network.bridge out"
+        ],
+    ),
+    (
+        "GPU twice",
+        [put("machines.3.gpus.0.address", "41:00.0")],
+        [
+            "machines[3].gpus[0].address: '0000:41:00.0' is given to machines[2].gpus[0].address too, on the same host"
+            " workstation; give each machine its own GPU; cloudctl gpus shows which are free"
+        ],
+    ),
+    (
+        "GPU twice on one machine",
+        [lambda raw: raw["machines"][2]["gpus"].append({"address": "0000:41:00.0", "siblings": "auto"})],
+        [
+            "machines[2].gpus[1].address: '0000:41:00.0' is given to machines[2].gpus[0].address too, on the same host"
+            " workstation; give each machine its own GPU; cloudctl gpus shows which are free"
+        ],
+    ),
+    (
+        "GPU is another's sibling",
+        [put("machines.3.gpus.0.siblings", ["0000:41:00.0"])],
+        [
+            "machines[3].gpus[0].siblings[0]: '0000:41:00.0' is given to machines[2].gpus[0].address too, on the same host"
+            " workstation; give each machine its own GPU; cloudctl gpus shows which are free"
+        ],
+    ),
+    (
+        "GPU is its own sibling",
+        [put("machines.2.gpus.0.siblings", ["0000:41:00.0", "0000:41:00.1"])],
+        [
+            "machines[2].gpus[0].siblings: '0000:41:00.0' is the GPU itself; list only the other functions of its group, or"
+            " write siblings: auto"
+        ],
+    ),
+    (
+        "GPU on a worker",
+        [put("machines.1.gpus", [{"address": "0000:81:00.0", "siblings": "auto"}])],
+        ["machines[1].gpus: are given, but the machine's role is worker; write role: gpu-worker, or take the GPUs out"],
+    ),
+    (
+        "GPU worker without",
+        [drop("machines.3.gpus")],
+        [
+            "machines[3].gpus: are missing, but the machine's role is gpu-worker; list its GPUs (cloudctl gpus shows which"
+            " are free), or write role: worker"
+        ],
+    ),
+    (
+        "unknown host",
+        [put("machines.0.host", "attic")],
+        ["machines[0].host: 'attic' is not the name of a host; write one of workstation, or add the host under hosts"],
+    ),
+    (
+        "Kubespray unknown",
+        [put("kubernetes.kubespray", "v2.24.0")],
+        [
+            "kubernetes.kubespray: 'v2.24.0' is not a Kubespray release that this project knows (v2.29.0, v2.29.1, v2.30.0,"
+            " v2.31.0); write kubernetes.kubespray: v2.30.0 and kubernetes.version: 1.34.3"
+        ],
+    ),
+    (
+        "the requirement's floor",
+        [put("kubernetes.version", "1.28.0")],
+        [
+            "kubernetes.version: '1.28.0' cannot be installed by Kubespray v2.30.0, which installs 1.32 to 1.34 (1.28.0 is"
+            " the requirement's floor, not a version to install); write kubernetes.kubespray: v2.30.0 and"
+            " kubernetes.version: 1.34.3"
+        ],
+    ),
+    (
+        "Kubernetes too new",
+        [put("kubernetes.version", "1.35.4")],
+        [
+            "kubernetes.version: '1.35.4' cannot be installed by Kubespray v2.30.0, which installs 1.32 to 1.34; write"
+            " kubernetes.kubespray: v2.31.0 and kubernetes.version: 1.35.4"
+        ],
+    ),
+    (
+        "charts too new",
+        [put("kubernetes.version", "1.32.5")],
+        [
+            "kubernetes.version: '1.32.5' is not supported by cert-manager v1.21.1 (1.33 to 1.36), gateway-helm v1.9.0 (1.33"
+            " to 1.36), gpu-operator v26.7.0 (1.33 to 1.36); write a kubernetes.version from 1.33 to 1.35, for example"
+            " 1.34.3"
+        ],
+    ),
+    (
+        "replicas",
+        [put("models.1.min_replicas", 3)],
+        ["models[1].min_replicas: 3 is more than max_replicas 2; write max_replicas: 3 or more"],
+    ),
+    (
+        "GPUs of all models",
+        [put("models.0.min_replicas", 3), put("models.0.max_replicas", 3)],
+        [
+            "models: ask for 3 GPUs at min_replicas, but the machines have 2; lower gpus or min_replicas, or add GPUs to"
+            " machines of role gpu-worker"
+        ],
+    ),
+    (
+        "GPUs of one replica",
+        [put("models.0.gpus", 2)],
+        [
+            "models[0].gpus: 2 is more GPUs than one machine has (1), and a replica runs on one machine; write gpus: 1 or"
+            " less"
+        ],
+    ),
+    (
+        "vllm on a CPU",
+        [put("models.0.gpus", 0)],
+        [
+            "models[0].gpus: 0 is too few for runtime vllm, which needs a GPU; write gpus: 1, or a runtime that serves on a"
+            " CPU: mlserver, mlflow or huggingface"
+        ],
+    ),
+    (
+        "model memory",
+        [put("models.0.memory", "32GiB")],
+        [
+            "models[0].memory: '32GiB' does not fit on any gpu-worker: the largest has 32GiB, its system included; lower it,"
+            " or raise memory of that machine"
+        ],
+    ),
+    (
+        "model cores",
+        [put("models.1.cores", 16)],
+        ["models[1].cores: 16 is more than any worker or gpu-worker has (12); write cores: 12 or less"],
+    ),
+    (
+        "store beyond any disk",
+        [put("object_store.size", "1TiB")],
+        [
+            "object_store.size: '1TiB' does not fit on any machine's disk: the largest has 300GiB, its system included;"
+            " lower it, or raise disk of a worker"
+        ],
+    ),
+    (
+        "image without checksum",
+        [put("images.url", "https://mirror.lan/noble.img")],
+        [
+            "images.url: is given without images.checksum, so a changed image would boot unseen; write images.checksum:"
+            " sha256: and what the image's publisher states"
+        ],
+    ),
+    (
+        "pool in a system folder",
+        [put("hosts.0.pool.path", "/etc/libvirt")],
+        [
+            "hosts[0].pool.path: '/etc/libvirt' is the system's own; libvirt would own the folder and destroy would empty it;"
+            " write a folder of its own, for example /var/lib/libvirt/inference-cloud"
+        ],
+    ),
+    (
+        "pool that climbs",
+        [put("hosts.0.pool.path", "/srv/../etc")],
+        ["hosts[0].pool.path: '/srv/../etc' climbs up by '..'; write the path itself: /etc"],
+    ),
+    (
+        "cron",
+        [put("transfer.schedule", "every hour")],
+        [
+            "transfer.schedule: 'every hour' is not a cron line; write five fields: minute, hour, day, month, weekday; for"
+            " example '17 * * * *'"
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "expected"), [case[1:] for case in PROD], ids=[case[0] for case in PROD])
+def test_refused(changes: list[Change], expected: list[str]) -> None:
+    assert lines(changed(*changes)) == expected
+
+
+DEV: list[tuple[str, list[Change], list[str]]] = [
+    (
+        "no control plane",
+        [control_planes(0)],
+        ["machines: hold no control plane; give one machine role: control-plane, or three to outlive the loss of one"],
+    ),
+    (
+        "two control planes",
+        [control_planes(2)],
+        [
+            "machines: hold 2 control planes, an even number: etcd loses its majority as early as with 1; use 1 or 3"
+            " machines of role control-plane"
+        ],
+    ),
+    (
+        "three without an address for the API",
+        [control_planes(3)],
+        [
+            "network.api_address: is missing, and there are 3 control planes: clients need one address that moves between"
+            " them; write a free address of network.cidr"
+        ],
+    ),
+    ("three with one", [control_planes(3), put("network.api_address", "192.168.201.10")], []),
+    (
+        "two hosts on nat",
+        [
+            lambda raw: raw["hosts"].append(SECOND_HOST),
+            put("machines.0.host", "workstation"),
+            put("machines.1.host", "attic"),
+        ],
+        [
+            "network.mode: 'nat' cannot join 2 hosts: VMs on two nat networks do not reach each other; write network.mode:"
+            " bridge and network.bridge: NAME on every host"
+        ],
+    ),
+    (
+        "two hosts, none named",
+        [
+            lambda raw: raw["hosts"].append(SECOND_HOST),
+            put("network.mode", "bridge"),
+            put("network.bridge", "br0"),
+            put("machines.1.host", "attic"),
+        ],
+        ["machines[0].host: is missing, and there are 2 hosts; write one of workstation, attic"],
+    ),
+    (
+        "one host twice",
+        [
+            lambda raw: raw["hosts"].append({"name": "workstation", "uri": "qemu:///system"}),
+            put("network.mode", "bridge"),
+            put("network.bridge", "br0"),
+            put("machines.0.host", "workstation"),
+            put("machines.1.host", "workstation"),
+        ],
+        [
+            "hosts[1].name: 'workstation' is the name of hosts[0] too; give each host its own name",
+            "hosts[1].uri: 'qemu:///system' is the uri of hosts[0] too; a machine counts once: name it once, or give the"
+            " other host's own URI",
+        ],
+    ),
+    (
+        "k3s of another minor",
+        [put("kubernetes.k3s", "v1.33.6+k3s1")],
+        [
+            "kubernetes.k3s: 'v1.33.6+k3s1' is Kubernetes 1.33, but kubernetes.version is 1.34.3; write kubernetes.k3s:"
+            " v1.34.3+k3s1, or change kubernetes.version"
+        ],
+    ),
+    (
+        "k3s that is no release",
+        [put("kubernetes.k3s", "latest")],
+        ["kubernetes.k3s: 'latest' is not a k3s release; write for example v1.34.3+k3s1"],
+    ),
+    ("Kubespray does not matter to k3s", [put("kubernetes.kubespray", "v1")], []),
+    (
+        "GPU model without GPUs",
+        [put("models.0.gpus", 1)],
+        [
+            "models: ask for 1 GPUs at min_replicas, but the machines have 0; lower gpus or min_replicas, or add GPUs to"
+            " machines of role gpu-worker"
+        ],
+    ),
+    (
+        "subnet too small",
+        [
+            put("network.cidr", "192.168.201.8/29"),
+            put("machines.0.address", "192.168.201.10"),
+            put("machines.1.address", "192.168.201.11"),
+        ],
+        ["network.cidr: '192.168.201.8/29' is too small for a cluster; write 192.168.201.0/24 or larger"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "expected"), [case[1:] for case in DEV], ids=[case[0] for case in DEV])
+def test_refused_on_dev(changes: list[Change], expected: list[str]) -> None:
+    assert lines(changed(*changes, base="dev")) == expected
+
+
+@pytest.mark.parametrize("name", ["dev", "prod"])
+def test_committed_stacks_are_in_order(name: str) -> None:
+    assert lines(stack(name)) == []
+
+
+def test_the_same_gpu_address_on_two_hosts_is_two_gpus() -> None:
+    raw = changed(
+        lambda raw: raw["hosts"].append(SECOND_HOST),
+        BRIDGE,
+        *(put(f"machines.{index}.host", "workstation") for index in range(3)),
+        put("machines.3.host", "attic"),
+        put("machines.3.gpus.0.address", "0000:41:00.0"),
+    )
+    assert lines(raw) == []
+
+
+WEAK = [
+    ("minioadmin", "is a well-known default"),
+    ("Console123", "is a well-known default"),
+    ("prom-operator", "is a well-known default"),
+    ("passwordpassword", "is a well-known default"),
+    ("fifteen-letters", "has fewer than 16 characters"),
+    ("abababababababababab", "repeats fewer than 6 different characters"),
+]
+
+
+@pytest.mark.parametrize(("value", "reason"), WEAK)
+def test_weak_secret(value: str, reason: str) -> None:
+    raw = changed(put("secrets", GOOD_SECRETS | {"grafana_admin_password": value}))
+    assert lines(raw) == [
+        f"secrets.grafana_admin_password: {reason}; take it out and let cloudctl init make one, or: pulumi config set"
+        " --secret --path inference-cloud:secrets.grafana_admin_password"
+    ]
+
+
+@pytest.mark.parametrize("sign", ["/", "&", "\\"])
+def test_mlflow_breaks_on_some_signs(sign: str) -> None:
+    value = f"correct-horse{sign}battery-staple"
+    assert lines(changed(put("secrets", GOOD_SECRETS | {"postgres_password": value}))) == []
+    found = lines(changed(put("secrets", GOOD_SECRETS | {"mlflow_admin_password": value})))
+    assert found == [
+        "secrets.mlflow_admin_password: holds one of / & \\, which MLflow's start script breaks on; take it out and let"
+        " cloudctl init make one, or: pulumi config set --secret --path inference-cloud:secrets.mlflow_admin_password"
+    ]
+
+
+def test_a_sealed_stack_needs_secrets_and_key() -> None:
+    assert lines(stack("dev"), sealed=True) == [
+        "secrets: are missing (object_store_root_password, object_store_mlflow_password, postgres_password,"
+        " mlflow_admin_password, grafana_admin_password); make them with: cloudctl init STACK",
+        "access.ssh_public_key: is missing; make it with: cloudctl init STACK",
+    ]
+    access = put("access", {"ssh_public_key": "ssh-ed25519 AAAA me"})
+    assert lines(changed(put("secrets", GOOD_SECRETS), access, base="dev"), sealed=True) == []
+    assert lines(changed(put("secrets", {}), access, base="dev"), sealed=True) == [
+        f"secrets.{name}: is missing; make it with: cloudctl init STACK" for name in GOOD_SECRETS
+    ]
