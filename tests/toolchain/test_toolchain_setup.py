@@ -37,7 +37,8 @@ class Clone:
         shutil.copy(PROJECT / "toolchain" / "setup.sh", self.root / "toolchain")
         (self.root / "requirements.txt").write_text("a==1  # why\n")
         (self.root / "requirements-dev.txt").write_text("-r requirements.txt\nuv==9.8.7  # why\n")
-        tools(self.bin, *"bash cat cksum tr sed rm touch tail dirname basename mkdir cp chmod".split())
+        tools(self.bin, "bash", "cat", "cksum", "tr", "sed", "rm", "touch", "tail", "dirname")
+        tools(self.bin, "basename", "mkdir", "cp", "chmod")
 
     def run(self, **env: str) -> subprocess.CompletedProcess[str]:
         """Run the script."""
