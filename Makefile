@@ -110,7 +110,7 @@ lint-shell: setup
 	@git grep --untracked -lIE '^#!.*(/|env )(ba|da)?sh' -- ':!*.j2' | xargs -r shellcheck
 
 types: setup ## mypy, strict
-	@mypy $(PYTHON_SOURCES)
+	@mypy $(PYTHON_SOURCES) $(wildcard ansible/*.py packer/*.py)
 
 format: setup ## format Python, and mend what ruff can mend
 	@ruff format .
