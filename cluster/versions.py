@@ -127,8 +127,8 @@ IMAGES: Mapping[str, str] = {
     # renovate: datasource=docker
     "k6": "docker.io/grafana/k6:1.3.0",
 }
-"""Images that the program names itself, with their registry: where a chart's own default has no tag, ``latest`` or an old
-one, and for what no chart brings. The remaining images are pinned by their charts' versions."""
+"""Images that the program names itself, with their registry: where a chart's own default has no tag, ``latest`` or
+an old one, and for what no chart brings. The remaining images are pinned by their charts' versions."""
 
 
 def minor_of(version: str) -> Minor:

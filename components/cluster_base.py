@@ -173,7 +173,22 @@ class ClusterBase(TaskComponent):
                 "listeners": _listeners(settings, kube.known_after(_CERTIFICATE, certificate)),
             },
         )
+        self._gateway_metrics(kube.known_after("envoy-gateway-system", space, gateway))
         return kube.Gateway(kube.known_after(GATEWAY_NAME, gateway), where, "https")
+
+    def _gateway_metrics(self, where: pulumi.Output[str]) -> None:
+        """Have the proxies' requests and latencies measured."""
+        namespace = pulumi.Output.all(where, self.service_monitors).apply(lambda known: str(known[0]))
+        kube.custom(
+            self,
+            "gateway-metrics",
+            ("monitoring.coreos.com/v1", "PodMonitor"),
+            {"name": "envoy-proxies", "namespace": namespace},
+            {
+                "selector": {"matchLabels": {"app.kubernetes.io/managed-by": "envoy-gateway"}},
+                "podMetricsEndpoints": [{"port": "metrics", "path": "/stats/prometheus"}],
+            },
+        )
 
 
 def _proxy_spec(settings: Settings) -> dict[str, object]:

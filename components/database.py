@@ -50,9 +50,7 @@ class Database(TaskComponent):
 
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings = args.settings
-        super().__init__(
-            "cloud:mlops:Database", name, "CLOUD-3.2", {"instances": settings.database.instances}, opts
-        )
+        super().__init__("cloud:mlops:Database", name, "CLOUD-3.2", {"instances": settings.database.instances}, opts)
         operator_space = kube.namespace(self, "cnpg-system", "restricted")
         operator = kube.release(
             self,

@@ -24,8 +24,8 @@ class GpuOperatorArgs:
 class GpuOperator(TaskComponent):
     """The operator's namespace and release.
 
-    ``dcgm_job``: label ``job`` of the cards' metrics, empty where the exporter is off. ``release``: for phases that need
-    the operator but none of its values.
+    ``dcgm_job``: label ``job`` of the cards' metrics, empty where the exporter is off. ``release``: for phases that
+    need the operator but none of its values.
     """
 
     dcgm_job: pulumi.Output[str]

@@ -22,7 +22,9 @@ _DOWNLOAD = 'mlflow artifacts download --artifact-uri "$0" --dst-path "$1"'
 
 @dataclass(frozen=True)
 class KServeArgs:
-    """``mlflow_uri`` is where ``models:/`` URIs are looked up; ``after`` holds the GPU operator's release where it is."""
+    """``mlflow_uri`` is where ``models:/`` URIs are looked up; ``after`` holds the GPU operator's release where it
+    is.
+    """
 
     settings: Settings
     mlflow_uri: pulumi.Input[str]

@@ -58,7 +58,9 @@ def namespace(
     annotations: Mapping[str, pulumi.Input[str]] | None = None,
     depends_on: Iterable[pulumi.Resource] = (),
 ) -> Namespace:
-    """Make a namespace whose pods are held to a pod security level; what would break ``restricted`` is only warned of."""
+    """Make a namespace whose pods are held to a pod security level; what would break ``restricted`` is only warned
+    of.
+    """
     labels = {
         "app.kubernetes.io/part-of": "inference-cloud",
         "pod-security.kubernetes.io/enforce": level,

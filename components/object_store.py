@@ -16,6 +16,8 @@ from components.base import TaskComponent
 
 ARTIFACTS = "mlflow"
 MODELS = "models"
+"""Bucket of served models where no transfer names another."""
+
 ROOT = "root"
 USER = "mlflow"
 REGION = "us-east-1"
@@ -24,7 +26,9 @@ REGION = "us-east-1"
 
 @dataclass(frozen=True)
 class ObjectStoreArgs:
-    """``storage_class`` for its volume, ``service_monitors``: whether the CRDs are there, ``gateway`` for the console."""
+    """``storage_class`` for its volume, ``service_monitors``: whether the CRDs are there, ``gateway`` for the
+    console.
+    """
 
     settings: Settings
     storage_class: pulumi.Input[str]
@@ -60,18 +64,21 @@ class ObjectStore(TaskComponent):
         secrets = kube.sealed(args.settings)
         space = kube.namespace(self, "object-store", "baseline")
         make = self._minio if wish.engine == "minio" else self._seaweedfs
-        store, service, port = make(args, secrets, space)
+        buckets = (ARTIFACTS, args.settings.transfer.bucket if args.settings.transfer else MODELS)
+        store, service, port = make(args, secrets, space, buckets)
         self.access = S3Access(
             host=kube.known_after(f"{service}.object-store.svc.cluster.local:{port}", store),
             artifacts=ARTIFACTS,
-            models=MODELS,
+            models=buckets[1],
             region=REGION,
             user=USER,
             password=pulumi.Output.secret(secrets.object_store_mlflow_password.get_secret_value()),
         )
-        self.register_outputs({"endpoint": self.access.url, "buckets": [ARTIFACTS, MODELS]})
+        self.register_outputs({"endpoint": self.access.url, "buckets": list(buckets)})
 
-    def _minio(self, args: ObjectStoreArgs, secrets: Secrets, space: Namespace) -> tuple[Release, str, int]:
+    def _minio(
+        self, args: ObjectStoreArgs, secrets: Secrets, space: Namespace, buckets: tuple[str, str]
+    ) -> tuple[Release, str, int]:
         where = kube.name_of(space)
         root = kube.secret(
             self, "minio-root", where, {"rootUser": ROOT, "rootPassword": secrets.object_store_root_password}
@@ -83,7 +90,7 @@ class ObjectStore(TaskComponent):
             user=USER,
             user_secret=kube.known_after("minio-mlflow", user),
             user_key="password",
-            buckets=(ARTIFACTS, MODELS),
+            buckets=buckets,
             storage_class=args.storage_class,
             service_monitors=args.service_monitors,
         )
@@ -93,18 +100,20 @@ class ObjectStore(TaskComponent):
         kube.console_route(self, "minio-console", where, host, console, args.gateway)
         return store, "minio", minio.API_PORT
 
-    def _seaweedfs(self, args: ObjectStoreArgs, secrets: Secrets, space: Namespace) -> tuple[Release, str, int]:
+    def _seaweedfs(
+        self, args: ObjectStoreArgs, secrets: Secrets, space: Namespace, buckets: tuple[str, str]
+    ) -> tuple[Release, str, int]:
         where = kube.name_of(space)
         config = seaweedfs.identities(
             (ROOT, secrets.object_store_root_password.get_secret_value()),
             {USER: secrets.object_store_mlflow_password.get_secret_value()},
-            (ARTIFACTS, MODELS),
+            buckets,
         )
         identities = kube.secret(self, "seaweedfs-identities", where, {seaweedfs.CONFIG_KEY: config})
         values = seaweedfs.values(
             args.settings,
             config_secret=kube.known_after("seaweedfs-identities", identities),
-            buckets=(ARTIFACTS, MODELS),
+            buckets=buckets,
             storage_class=args.storage_class,
             service_monitors=args.service_monitors,
         )

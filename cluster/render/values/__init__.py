@@ -1,7 +1,7 @@
 """Helm values of every release, one file each: pure functions of the settings and of what other phases found out.
 
-Such a finding has the type ``Leaf``: it lands in the values untouched and is never looked into here, so it may be a plain
-value (in a test) or one that exists only once another resource does (in the program).
+Such a finding has the type ``Leaf``: it lands in the values untouched and is never looked into here, so it may be a
+plain value (in a test) or one that exists only once another resource does (in the program).
 """
 
 from __future__ import annotations

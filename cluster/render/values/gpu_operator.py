@@ -1,7 +1,7 @@
 """Release gpu-operator: driver, container toolkit, device plugin, DCGM exporter on the GPU workers.
 
-Keys from the chart's values.yaml. There is no driver container for Debian, so there ``gpu_operator.driver`` is off and the
-image carries the driver.
+Keys from the chart's values.yaml. There is no driver container for Debian, so there ``gpu_operator.driver`` is off
+and the image carries the driver.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Release kube-prometheus-stack: Prometheus, Alertmanager, Grafana.
 
-Keys from the chart's values.yaml. The CRDs are not from here: they come with the cluster's base, so that other phases need
-not wait for this release.
+Keys from the chart's values.yaml. The CRDs are not from here: they come with the cluster's base, so that other
+phases need not wait for this release.
 """
 
 from __future__ import annotations
@@ -25,14 +25,29 @@ _USABLE = 0.85
 """Share of the volume that blocks may fill; the write-ahead log and compaction need the rest."""
 
 
-def values(settings: Settings, *, grafana_secret: Leaf, grafana_host: str, storage_class: Leaf, rules: Leaf) -> Values:
-    """Return the values; ``grafana_secret`` holds admin-user and admin-password, ``rules`` is a map of rule files."""
+def values(
+    settings: Settings,
+    *,
+    grafana_secret: Leaf,
+    grafana_host: str,
+    storage_class: Leaf,
+    service_monitors: Leaf,
+    rules: Leaf,
+) -> Values:
+    """Return the values.
+
+    ``grafana_secret`` holds admin-user and admin-password; ``service_monitors``: whether the CRDs are there, without
+    which the release cannot start; ``rules`` is a map of rule files.
+    """
     mirror = settings.registry.mirror
     return {
         **({"global": {"imageRegistry": mirror.rstrip("/")}} if mirror else {}),
         "fullnameOverride": RELEASE,
         "crds": {"enabled": False},
-        "prometheusOperator": {"resources": resources("100m", "256Mi")},
+        "prometheusOperator": {
+            "resources": resources("100m", "256Mi"),
+            "serviceMonitor": {"selfMonitor": service_monitors},
+        },
         "prometheus": {"prometheusSpec": _prometheus(settings, storage_class)},
         "alertmanager": {
             "alertmanagerSpec": {
@@ -82,7 +97,14 @@ def _grafana(secret: Leaf, host: str) -> Values:
         "resources": resources("100m", "256Mi", memory_limit="512Mi"),
         "sidecar": {
             "resources": resources("20m", "128Mi"),
-            "dashboards": {"enabled": True, "label": "grafana_dashboard", "labelValue": "1", "searchNamespace": "ALL"},
+            "dashboards": {
+                "enabled": True,
+                "label": "grafana_dashboard",
+                "labelValue": "1",
+                "searchNamespace": "ALL",
+                "folderAnnotation": "grafana_folder",
+                "provider": {"foldersFromFilesStructure": True},
+            },
             "datasources": {"enabled": True, "uid": DATASOURCE},
         },
         "grafana.ini": {

@@ -1,7 +1,7 @@
 """Release minio: S3 on one volume.
 
-Keys from the chart's values.yaml. Its defaults ask for 16Gi in 16 replicas and make an admin ``console``/``console123``;
-the upstream is archived, so both images are pinned to the last ones that were published.
+Keys from the chart's values.yaml. Its defaults ask for 16Gi in 16 replicas and make an admin
+``console``/``console123``; the upstream is archived, so both images are pinned to the last ones that were published.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Release mlflow: tracking server and model registry over PostgreSQL and S3.
 
-Keys from the chart's values.yaml (community-charts). Artifacts go through the server, so that clients need no S3 password.
+Keys from the chart's values.yaml (community-charts). Artifacts go through the server, so that clients need no S3
+password.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ SERVICE_PORT = 80
 class Backends:
     """Where MLflow keeps things; each secret is the name of one in MLflow's namespace.
 
-    ``database_secret`` and ``admin_secret`` hold ``username`` and ``password``; ``s3_secret`` holds ``AWS_ACCESS_KEY_ID``
-    and ``AWS_SECRET_ACCESS_KEY``.
+    ``database_secret`` and ``admin_secret`` hold ``username`` and ``password``; ``s3_secret`` holds
+    ``AWS_ACCESS_KEY_ID`` and ``AWS_SECRET_ACCESS_KEY``.
     """
 
     database_host: Leaf

@@ -1,0 +1,98 @@
+"""Phases 2 to 6 inside the cluster, in order: each takes what those before it gave out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import pulumi
+from pulumi import ResourceOptions
+
+from cluster.render import addresses, inference_service
+from cluster.settings.model import Settings
+from components.cluster_base import ClusterBase, ClusterBaseArgs
+from components.dashboards import Dashboards, DashboardsArgs
+from components.database import Database, DatabaseArgs
+from components.federation import Federation, FederationArgs
+from components.gpu_operator import GpuOperator, GpuOperatorArgs
+from components.kserve import KServe, KServeArgs
+from components.mlflow import MLflow, MLflowArgs
+from components.models import Models, ModelsArgs
+from components.monitoring import Monitoring, MonitoringArgs
+from components.object_store import ObjectStore, ObjectStoreArgs
+from components.oumi import WorkflowCheck, WorkflowCheckArgs
+from components.performance import Performance, PerformanceArgs
+from components.transfer import ModelTransfer, ModelTransferArgs
+
+
+class ReadyCluster(Protocol):
+    """What is needed of the cluster: a value that is known once every node is Ready."""
+
+    @property
+    def ready(self) -> pulumi.Output[str]: ...
+
+
+@dataclass(frozen=True)
+class PlatformOutputs:
+    """Where things are reached, for the stack's outputs.
+
+    ``endpoints``: service or model -> URL from outside (its name has to point at any node). ``internal``: service ->
+    URL inside the cluster, known once the service runs.
+    """
+
+    endpoints: dict[str, str]
+    internal: dict[str, pulumi.Output[str]]
+
+
+def deploy_platform(
+    settings: Settings,
+    kubernetes_provider: pulumi.ProviderResource,
+    command_provider: pulumi.ProviderResource,
+    cluster: ReadyCluster,
+) -> PlatformOutputs:
+    """Register every phase that the settings ask for; without GPUs no GPU operator, without models no checks of
+    them.
+    """
+    inside = ResourceOptions(providers=[kubernetes_provider, command_provider])
+
+    # Phase 2: the cluster's base, then what makes GPUs schedulable.
+    base = ClusterBase("base", ClusterBaseArgs(settings, cluster.ready), inside)
+    storage, monitors, gateway = base.storage_class, base.service_monitors, base.gateway
+    gpu = GpuOperator("gpus", GpuOperatorArgs(settings, monitors), inside) if settings.gpu_count else None
+
+    # Phase 3: object store and database side by side, MLflow over both, then KServe.
+    store = ObjectStore("store", ObjectStoreArgs(settings, storage, monitors, gateway), inside)
+    database = Database("database", DatabaseArgs(settings, storage, monitors), inside)
+    mlflow = MLflow("mlflow", MLflowArgs(settings, store.access, database.access, gateway), inside)
+    kserve = KServe("kserve", KServeArgs(settings, mlflow.uri, gateway, [gpu.release] if gpu else []), inside)
+
+    # Phase 4, beside phase 3: monitoring, then its dashboards.
+    gpu_job = gpu.dcgm_job if gpu else ""
+    monitoring = Monitoring("monitoring", MonitoringArgs(settings, storage, monitors, gateway, gpu_job), inside)
+    shown = (monitoring.namespace, monitoring.datasource)
+    dashboards = Dashboards("dashboards", DashboardsArgs(settings, *shown), inside)
+
+    # Phase 5: the models, and whether they answer.
+    models = Models("models", ModelsArgs(settings, store.access, mlflow.password, kserve.runtimes), inside)
+    if settings.models:
+        WorkflowCheck("workflow-check", WorkflowCheckArgs(settings, models.ready_urls), inside)
+
+    # Phase 6, side by side: transfer, federated monitoring, performance checks.
+    if settings.transfer:
+        ModelTransfer("transfer", ModelTransferArgs(settings, settings.transfer, store.access, models.served), inside)
+    if settings.monitoring.federate:
+        Federation(
+            "federation", FederationArgs(settings, settings.monitoring.federate, *shown, dashboards.folder), inside
+        )
+    if settings.models:
+        Performance("performance", PerformanceArgs(settings, models.ready_urls), inside)
+    return PlatformOutputs(_endpoints(settings), {"mlflow": mlflow.uri, "object-store": store.access.url})
+
+
+def _endpoints(settings: Settings) -> dict[str, str]:
+    consoles = ["mlflow", "grafana", *(["minio"] if settings.object_store.engine == "minio" else [])]
+    found = {name: addresses.url(name, settings) for name in consoles}
+    for model in settings.models:
+        host = inference_service.outside_host(model, settings.serving.domain)
+        found[f"model/{model.name}"] = f"https://{host}:{addresses.HTTPS_NODE_PORT}"
+    return found
