@@ -46,7 +46,7 @@ def main() -> None:
     gpu_images = {}
     if settings.images.gpu_worker and settings.gpu_count:
         users = {settings.host_of(each).name for each in settings.by_role("gpu-worker")}
-        wanted = {name: hosts[name] for name in users} if settings.images.use_gpu_worker else {}
+        wanted = {name: hosts[name] for name in sorted(users)} if settings.images.use_gpu_worker else {}
         gpu_images = GpuImage("gpu-worker-image", GpuImageArgs(settings, base.path, wanted), commands).volumes
 
     # Phase 2, virtual machines and Kubernetes.

@@ -13,7 +13,8 @@ class TaskComponent(pulumi.ComponentResource):
     """A component that carries out one task of ``cluster.phases``.
 
     ``props`` are the facts that policies and ``cloudctl status`` read from the plan and the state: plain values, known
-    in preview. The task id joins them as ``task``.
+    in preview. The task id joins them as ``task``. A prop may not share its name with a typed attribute of another
+    shape: the SDK would read the one by the type of the other.
     """
 
     def __init__(

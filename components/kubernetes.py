@@ -52,7 +52,7 @@ class Cluster(TaskComponent):
             "provisioner": kubernetes.provisioner,
             "version": kubernetes.version if kubernetes.provisioner == "kubespray" else kubernetes.k3s,
             "kubespray": kubernetes.kubespray if kubernetes.provisioner == "kubespray" else None,
-            "nodes": list(args.nodes),
+            "vms": list(args.nodes),
         }
         super().__init__("cloud:kubernetes:Cluster", name, "CLOUD-2.1", props, opts)
         self.nodes = args.nodes

@@ -102,7 +102,7 @@ class Machine(TaskComponent):
             running=True,
             metadata=owner_metadata(args.owner),
             xml={"xslt": domain_xslt(uuid, args.owner, functions)},
-            # A lease has no value to use, yet only its holder may attach the GPU, and gives it back once the VM is gone.
+            # A lease has no value to use, yet only its holder may attach the GPU; it is given back once the VM is gone.
             opts=self.child(depends_on=args.leases, delete_before_replace=True),
         )
 
@@ -142,7 +142,7 @@ class MachinePool(TaskComponent):
     ready: pulumi.Output[str]
 
     def __init__(self, name: str, args: MachinePoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        props = {"machines": [machine.name for machine in args.settings.machines]}
+        props = {"vms": [machine.name for machine in args.settings.machines]}
         super().__init__("cloud:kubernetes:MachinePool", name, "CLOUD-2.1", props, opts)
         self.machines, self.nodes = {}, {}
         for machine in args.settings.machines:

@@ -37,7 +37,7 @@ class Provisioning(TaskComponent):
 
     def __init__(self, name: str, args: ProvisioningArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         machines = args.settings.machines
-        props = {"owner": args.owner, "state": args.settings.state, "machines": [each.name for each in machines]}
+        props = {"owner": args.owner, "state": args.settings.state, "vms": [each.name for each in machines]}
         super().__init__("cloud:foundation:Provisioning", name, "CLOUD-0.2", props, opts)
         stack = pulumi.get_stack()
         self.macs = mac_addresses(stack, [machine.name for machine in machines])

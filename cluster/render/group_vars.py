@@ -29,7 +29,6 @@ def kubespray_vars(settings: Settings) -> str:
         "kube_service_addresses": str(network.services),
         "upstream_dns_servers": [str(each) for each in network.dns],
         "local_path_provisioner_enabled": True,
-        "local_path_provisioner_storage_class": settings.kubernetes.storage_class,
         "metrics_server_enabled": True,
         "metallb_enabled": False,
         "auto_renew_certificates": True,
@@ -57,7 +56,6 @@ def k3s_vars(settings: Settings) -> str:
         "k3s_pods": str(settings.network.pods),
         "k3s_services": str(settings.network.services),
         "k3s_registry_mirror": settings.registry.mirror or "",
-        "k3s_storage_class": settings.kubernetes.storage_class,
     }
     return yaml.safe_dump(values, sort_keys=False, width=120)
 

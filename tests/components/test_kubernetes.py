@@ -1,0 +1,124 @@
+"""Kubernetes in steps, the image builds and the acceptance check: commands, inputs, what runs again when."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import pulumi
+import pytest
+
+from components.kubernetes import Cluster, ClusterArgs
+from tests.components.flow import build_cluster, program
+from tests.components.plan import UNKNOWN, Plan, Secret, plan
+from tests.components.samples import raw, settings
+
+STEPS = [
+    "kubernetes-inventory",
+    "kubernetes-preflight",
+    "kubernetes-control-plane",
+    "kubernetes-control-plane-check",
+    "kubernetes-workers",
+    "kubernetes-workers-check",
+    "kubernetes-kubeconfig",
+]
+
+
+@pytest.fixture(scope="module")
+def up() -> Plan:
+    return plan(program(settings()))
+
+
+def test_the_steps_are_resources_in_a_chain(up: Plan) -> None:
+    chain = [each.name for each in up.resources.values() if each.name.startswith("kubernetes-")]
+    assert chain == STEPS
+    for earlier, later in pairwise(STEPS):
+        assert up[earlier].urn in up[later].dependencies, later
+
+
+def test_no_step_runs_before_every_vm_is_ready(up: Plan) -> None:
+    ready = {up[f"{vm}-ready"].urn for vm in ("control-1", "worker-1", "gpu-1")}
+    assert ready <= up["kubernetes-preflight"].dependencies
+
+
+def test_a_vm_made_anew_runs_the_steps_again(up: Plan) -> None:
+    assert "gpu-1-id" in str(up["kubernetes-preflight"].inputs["triggers"])
+    assert "kubernetes-preflight-id" in up["kubernetes-control-plane"].inputs["triggers"]
+
+
+def test_a_changed_setting_runs_the_steps_again(up: Plan) -> None:
+    changed = plan(program(settings(kubernetes={"version": "1.34.1"})))
+    for step in STEPS[1:-1]:
+        assert changed[step].inputs["triggers"] != up[step].inputs["triggers"], step
+    assert changed["kubernetes-inventory"].inputs["stdin"] != up["kubernetes-inventory"].inputs["stdin"]
+
+
+def test_files_that_a_deletion_removes_are_never_replaced(up: Plan) -> None:
+    # A replacement deletes the old file after the new one was written, which would leave none.
+    for step in ("kubernetes-inventory", "kubernetes-kubeconfig"):
+        assert "triggers" not in up[step].inputs
+        assert up[step].inputs["delete"].startswith("rm -")
+
+
+def test_a_cluster_without_workers_has_no_worker_steps() -> None:
+    sections = raw()
+    del sections["machines"][1:]
+    names = [each.name for each in plan(program(settings(sections))).resources.values()]
+    assert [name for name in names if name.startswith("kubernetes-")] == [*STEPS[:4], STEPS[-1]]
+
+
+def test_the_kubeconfig_is_secret_and_not_logged() -> None:
+    def build() -> pulumi.Output[bool]:
+        cluster = build_cluster(settings())
+        return pulumi.Output.from_input(cluster.kubeconfig.is_secret())
+
+    found = plan(build)
+    assert found.value is True
+    step = found["kubernetes-kubeconfig"]
+    assert set(step.secret_outputs) == {"stdout", "stderr"}
+    assert step.inputs["logging"] == "none"
+
+
+def test_no_step_has_a_secret_in_its_inputs(up: Plan) -> None:
+    for step in STEPS:
+        assert "not-a-real-password" not in json.dumps(up[step].inputs, default=repr)
+        assert not any(isinstance(value, Secret) for value in up[step].inputs.values())
+
+
+def test_k3s_has_the_same_steps() -> None:
+    found = plan(program(settings(kubernetes={"provisioner": "k3s"})))
+    assert [each.name for each in found.resources.values() if each.name.startswith("kubernetes-")] == STEPS
+    environment = found["kubernetes-workers"].inputs["environment"]
+    assert (environment["PROVISIONER"], "KUBESPRAY_TAG" in environment) == ("k3s", False)
+    files = json.loads(found["kubernetes-inventory"].inputs["stdin"])
+    assert "k3s_version: v1.34.3+k3s1" in files["group_vars/all/cluster.yml"]
+
+
+def test_ready_is_what_the_last_check_says() -> None:
+    def build() -> pulumi.Output[str]:
+        nodes = {"control-1": {"role": "control-plane"}, "worker-1": {"role": "worker"}}
+        return Cluster("kubernetes", ClusterArgs(settings(), nodes, "vms")).ready
+
+    assert plan(build).value == "output of kubernetes-workers-check"
+    assert plan(build, preview=True).value == UNKNOWN
+
+
+def test_an_image_is_named_by_its_inputs(up: Plan) -> None:
+    other = plan(program(settings(images={"size": "20GiB"})))
+    assert up["image-base"].inputs["triggers"] != other["image-base"].inputs["triggers"]
+    assert up["image-gpu-worker"].inputs["triggers"] != other["image-gpu-worker"].inputs["triggers"]
+    digest = up["image-base"].inputs["triggers"][0]
+    assert up["box-image-base"].inputs["name"] == f"base-{digest}.qcow2"
+    assert up["box-image-base"].inputs["source"] == f".cloud/prod/images/base-{digest}.qcow2"
+
+
+def test_a_volume_is_uploaded_only_once_the_image_is_built(up: Plan) -> None:
+    assert up["image-base"].urn in up["box-image-base"].dependencies
+    preview = plan(program(settings()), preview=True)
+    assert preview["box-image-base"].inputs["source"] == UNKNOWN
+
+
+def test_the_acceptance_check_knows_what_must_be_there(up: Plan) -> None:
+    expected = json.loads(up["acceptance-foundation"].inputs["stdin"])
+    assert expected["hosts"][0]["volumes"] == [f"{vm}-cloud-init.iso" for vm in ("control-1", "worker-1", "gpu-1")]
+    assert expected["leases"] == [{"host": "box", "gpu": "0000:41:00.0", "owner": "cloud/prod", "vm": "gpu-1"}]
