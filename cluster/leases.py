@@ -71,7 +71,7 @@ class LeaseFile:
             return True
 
     def all(self) -> tuple[Lease, ...]:
-        """Return every lease in the order they were taken; the file is only ever replaced whole, so no lock is needed."""
+        """Return every lease in the order they were taken; the file is replaced whole, so reading needs no lock."""
         return tuple(self._read())
 
     @contextmanager

@@ -9,7 +9,7 @@ from cluster.budget.demand import GpuDemand, VmDemand
 from cluster.budget.findings import Finding
 from cluster.budget.plan import HostPlan
 from cluster.host.model import Domain, GpuFacts, HostFacts, IommuGroup, PciDevice
-from cluster.types import gb
+from cluster.types import MIB_PER_GIB
 
 BRIDGES = frozenset({"bridge", "host-bridge"})
 """Kinds that VFIO leaves alone in a group: root ports and bridges, and host bridges, which no driver binds."""
@@ -79,7 +79,7 @@ class Free:
             wanted = [gpu.address for demand in self._plan.demands for gpu in demand.gpus]
             cards = list(islice(usable_gpus(self._plan, wanted), SHOWN))
             names = ", ".join(f"{card.address} ({card.model})" for card in cards)
-            self._text = f"free on this host: {names}" if names else "no other GPU of this host is free"
+            self._text = f"free on this host: {names}" if names else "no other GPU of this host is free and fit"
         return self._text
 
 
@@ -138,7 +138,7 @@ def _memory(plan: HostPlan, demand: VmDemand, card: GpuFacts) -> list[Finding]:
     need = plan.limits.min_gpu_memory_mib
     if card.memory is not None and int(card.memory) >= need:
         return []
-    has = f"has {gb(int(card.memory))}" if card.memory is not None else "has memory of unknown size"
+    has = f"has {round(card.memory / MIB_PER_GIB)} GB" if card.memory is not None else "has memory of unknown size"
     wanted = f"{need * 2**20 / 1e9:.0f} GB"
     message = f"GPU {card.address} ({card.model}) of vm {demand.name} {has}; large language models want {wanted}"
     remedy = "serve smaller or quantised models on it, or use a larger card"

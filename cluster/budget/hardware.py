@@ -96,7 +96,7 @@ def _nvme(plan: HostPlan) -> list[Finding]:
         pool = plan.pool(name)
         if pool is None or pool.device == "nvme":
             continue
-        kind = "a disk of unknown kind" if pool.device == "unknown" else f"a {pool.device.upper()}"
+        kind = {"ssd": "a SATA SSD", "hdd": "a hard disk"}.get(pool.device, "a disk of unknown kind")
         found.append(
             Finding(
                 "no-nvme",

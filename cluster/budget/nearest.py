@@ -18,7 +18,7 @@ from cluster.budget.plan import HostPlan
 from cluster.budget.shrink import Room, room_for, shrink
 from cluster.budget.verdict import judge
 from cluster.host.model import HostFacts
-from cluster.settings.model import Gpu, Machine, Settings
+from cluster.settings.model import Gpu, Machine, Model, Settings
 from cluster.types import format_mib
 
 
@@ -61,7 +61,7 @@ def nearest_fit(settings: Settings, facts: Mapping[str, HostFacts], owner: str =
             kept |= _on_host(HostPlan(facts[host], (), limits[host], owner, host), planned, settings)
     kept = _quorum(kept)
     fitted = settings.model_copy(update={"machines": tuple(kept[index] for index in sorted(kept))})
-    fitted = fitted.model_copy(update={"models": tuple(m for m in settings.models if m.gpus <= fitted.gpu_count)})
+    fitted = fitted.model_copy(update={"models": _models(settings, fitted.gpu_count)})
     again = refusals(judge(demands_from(fitted), facts, limits, owner))
     if again or _roles(settings) != _roles(fitted):
         reasons = [str(finding) for finding in again or first]
@@ -120,6 +120,17 @@ def _quorum(kept: dict[int, Machine]) -> dict[int, Machine]:
     control = [index for index, machine in sorted(kept.items()) if machine.role == "control-plane"]
     dropped = control[-1] if control and len(control) % 2 == 0 else None
     return {index: machine for index, machine in kept.items() if index != dropped}
+
+
+def _models(settings: Settings, gpu_count: int) -> tuple[Model, ...]:
+    """Return the models whose GPUs, at their smallest number of replicas, are there; the file's order decides."""
+    kept: list[Model] = []
+    for model in settings.models:
+        wanted = model.gpus * max(model.min_replicas, 1)
+        if wanted <= gpu_count:
+            gpu_count -= wanted
+            kept.append(model)
+    return tuple(kept)
 
 
 def _renamed(plan: HostPlan, planned: Mapping[int, Machine], settings: Settings) -> dict[int, Machine]:
@@ -188,7 +199,7 @@ def _changes(
         )
     for index, model in enumerate(settings.models):
         if model not in fitted.models:
-            why = f"it wants {model.gpus} GPUs, the plan that fits has {fitted.gpu_count}"
+            why = f"it wants {model.gpus} GPU(s) a replica, the plan that fits has {fitted.gpu_count} for all models"
             found.append(Change(f"models[{index}]", model.name, None, why))
     return found
 

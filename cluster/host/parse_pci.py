@@ -1,0 +1,103 @@
+"""Parsers for PCI functions: the kernel's listing, and lspci's names for them. Text in, values out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from cluster.host.model import IommuGroup, PciDevice
+from cluster.types import parse_pci
+
+NVIDIA = "10de"
+
+KINDS: Mapping[str, str] = {
+    "0106": "sata",
+    "0108": "nvme",
+    "0200": "ethernet",
+    "0300": "vga",
+    "0302": "3d",
+    "0403": "audio",
+    "0600": "host-bridge",
+    "0601": "isa-bridge",
+    "0604": "bridge",
+    "0700": "serial",
+    "0c03": "usb",
+    "0c05": "smbus",
+    "0c80": "serial",
+}
+"""PCI class and subclass -> kind, from the PCI code and ID assignment specification; others become "class ABCD"."""
+
+GPU_KINDS = frozenset({"vga", "3d"})
+
+
+@dataclass(frozen=True)
+class PciFunction:
+    """A PCI function with its IOMMU group; ``kind`` as in KINDS, ``vendor_device`` like 10de:26b1."""
+
+    address: str
+    kind: str
+    vendor_device: str
+    driver: str | None
+    group: int | None
+    name: str = ""
+
+    @property
+    def is_nvidia_gpu(self) -> bool:
+        """Whether this is the display or compute function of an NVIDIA card."""
+        return self.vendor_device.startswith(NVIDIA) and self.kind in GPU_KINDS
+
+
+def kind_of(pci_class: str) -> str:
+    """Return the kind for a class like ``0x030000``."""
+    digits = pci_class.removeprefix("0x").rjust(6, "0")[:4]
+    return KINDS.get(digits, f"class {digits}")
+
+
+def parse_sysfs(text: str, names: Mapping[str, str] | None = None) -> list[PciFunction]:
+    """Return the functions of lines ``address class vendor device driver group``, where - stands for none."""
+    found = []
+    for line in text.splitlines():
+        if len(parts := line.split()) != 6:
+            continue
+        address, pci_class, vendor, device, driver, group = parts
+        address = parse_pci(address)
+        found.append(
+            PciFunction(
+                address=address,
+                kind=kind_of(pci_class),
+                vendor_device=f"{vendor.removeprefix('0x')}:{device.removeprefix('0x')}",
+                driver=None if driver == "-" else driver,
+                group=int(group) if group.isdigit() else None,
+                name=(names or {}).get(address, ""),
+            )
+        )
+    return found
+
+
+def parse_lspci_names(text: str) -> dict[str, str]:
+    """Return address -> device name from ``lspci -Dnnk``, without class, ids and revision."""
+    names = {}
+    for line in text.splitlines():
+        found = re.match(
+            r"([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]) [^\[]*\[[0-9a-f]{4}\]: (.*?) \[[0-9a-f]{4}:", line
+        )
+        if found:
+            names[found[1]] = found[2]
+    return names
+
+
+def groups_of(functions: Iterable[PciFunction]) -> tuple[IommuGroup, ...]:
+    """Return the IOMMU groups that the functions belong to, in order of number."""
+    members: dict[int, list[PciDevice]] = {}
+    for each in functions:
+        if each.group is not None:
+            device = PciDevice(
+                address=each.address,
+                kind=each.kind,
+                vendor_device=each.vendor_device,
+                name=each.name,
+                driver=each.driver,
+            )
+            members.setdefault(each.group, []).append(device)
+    return tuple(IommuGroup(id=number, devices=tuple(members[number])) for number in sorted(members))
