@@ -14,8 +14,9 @@ from components.foundation import Host, HostArgs
 from components.images import BaseImage, BaseImageArgs, GpuImage, GpuImageArgs
 from components.kubernetes import Cluster, ClusterArgs
 from components.machines import MachinePool, MachinePoolArgs
+from components.outputs import export_outputs
 from components.platform import deploy_platform
-from components.program import export_outputs, plain_errors, warn
+from components.program import plain_errors, warn
 from components.provisioning import Provisioning, ProvisioningArgs
 
 
@@ -30,7 +31,8 @@ def main() -> None:
     refuse(findings)
 
     # Phase 0, foundation: a network and a pool on each host, then leases and cloud-init disks; checked in phase 7.
-    commands = ResourceOptions(providers=[command.Provider("commands")])
+    shell = command.Provider("commands")
+    commands = ResourceOptions(providers=[shell])
     hosts = {}
     for host in settings.hosts:
         plan = [demand for demand in demands if demand.host == host.name]
@@ -60,8 +62,8 @@ def main() -> None:
     access = kubernetes.Provider("cluster", kubeconfig=cluster.kubeconfig, cluster_identifier=cluster.identifier)
 
     # Phases 2 to 6 inside the cluster: GPU operator, MLOps stack, monitoring, models, integration.
-    platform = deploy_platform(settings, access, commands.providers[0], cluster)
-    export_outputs(cluster, platform)
+    platform = deploy_platform(settings, access, shell, cluster)
+    export_outputs(settings, cluster, platform)
 
 
 with plain_errors():

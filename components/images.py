@@ -66,7 +66,7 @@ class Image(TaskComponent):
             ).id
             for host, place in hosts.items()
         }
-        self.register_outputs({"path": self.path})
+        self.register_outputs({"path": self.path, "volumes": self.volumes})
 
 
 class BaseImage(Image):

@@ -69,7 +69,7 @@ class Machine(TaskComponent):
         domain = self._domain(args, root.id)
         self.domain_id = domain.id
         self.ready = self._ready(args, domain.id).stdout
-        self.register_outputs({"domainId": self.domain_id})
+        self.register_outputs({"domainId": self.domain_id, "ready": self.ready})
 
     def _root(self, args: MachineArgs) -> libvirt.Volume:
         return libvirt.Volume(
@@ -149,7 +149,7 @@ class MachinePool(TaskComponent):
             self._add(args, machine)
         every = [value for each in self.machines.values() for value in (each.domain_id, each.ready)]
         self.ready = pulumi.Output.all(*every).apply(lambda values: ",".join(values[::2]))
-        self.register_outputs({})
+        self.register_outputs({"ready": self.ready})
 
     def _add(self, args: MachinePoolArgs, machine: model.Machine) -> None:
         host = args.settings.host_of(machine)

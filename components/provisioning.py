@@ -47,7 +47,8 @@ class Provisioning(TaskComponent):
             machine.name: self._cloud_init(args, machine, user_data, cloud_init.meta_data(stack, machine)).id
             for machine in machines
         }
-        self.register_outputs({})
+        leases = [lease.stdout for each in self.leases.values() for lease in each]
+        self.register_outputs({"cloudInit": self.cloud_init, "leases": leases})
 
     def _leases(self, args: ProvisioningArgs, machine: Machine) -> tuple[local.Command, ...]:
         host = args.settings.host_of(machine).name
