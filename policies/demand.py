@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 from cluster.budget import GpuDemand, VmDemand
 from cluster.host.model import HostFacts
 from cluster.types import BYTES_PER_MIB
-from policies.hosts import Supply, UnreadableError, host_of, machine_of
+from policies.hosts import HostUnreadableError, Supply, UnreadableError, host_of, machine_of
 from policies.model import UNKNOWN, Plan, Resource, reveal
 
 DOMAIN = "libvirt:index/domain:Domain"
@@ -25,7 +26,7 @@ _PART = re.compile(r"\b(domain|bus|slot|function)\s*=\s*[\"']0x([0-9a-fA-F]+)[\"
 
 @dataclass(frozen=True)
 class Demands:
-    """The demand of a whole plan by host, and what could not be added up, with the resource's URN and the reason."""
+    """The demand of a whole plan by host, and the volumes that could not be added up: URN and reason."""
 
     by_host: Mapping[str, Sequence[VmDemand]]
     unreadable: Sequence[tuple[str, str]]
@@ -98,59 +99,37 @@ def _same_card(one: str, other: str) -> bool:
 
 def _add_up(plan: Plan) -> Demands:
     vms: dict[str, tuple[str, VmDemand]] = {}
+    for domain in plan.of(DOMAIN):
+        # One that cannot be read was refused when it was registered.
+        with contextlib.suppress(UnreadableError):
+            vms[domain.urn] = (domain.parent, vm_demand(domain, host_of(domain, plan)))
+    machines = {parent for parent, demand in vms.values() if parent}
     disks: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     by_host: dict[str, list[VmDemand]] = defaultdict(list)
     unreadable: list[tuple[str, str]] = []
-    for resource, wrong in _each(plan, DOMAIN, unreadable):
+    for volume in plan.of(VOLUME):
+        if "size" not in volume.props:
+            continue  # a copy of an image: as large as the image, which no input says
         try:
-            supply = host_of(resource, plan)
-            vms[resource.urn] = (resource.parent, vm_demand(resource, supply))
+            pool, size = _disk(volume)
+            if volume.parent in machines and machine_of(volume, plan):
+                disks[volume.parent][pool] += size
+            else:
+                host = host_of(volume, plan).name
+                by_host[host].append(VmDemand(f"volume {volume.name}", host, 0, 0, {pool: size}))
+        except HostUnreadableError:
+            continue
         except UnreadableError as error:
-            wrong(str(error))
-    owners = {parent for parent, _ in vms.values() if parent}
-    for resource, wrong in _each(plan, VOLUME, unreadable):
-        try:
-            _add_volume(resource, plan, owners, disks, by_host)
-        except UnreadableError as error:
-            wrong(str(error))
+            if volume.planned:
+                unreadable.append((volume.urn, str(error)))
     for parent, demand in vms.values():
         by_host[demand.host].append(replace(demand, disks=dict(disks.pop(parent, {}))))
     return Demands(by_host, unreadable)
 
 
-def _add_volume(
-    volume: Resource,
-    plan: Plan,
-    owners: Iterable[str],
-    disks: dict[str, dict[str, int]],
-    by_host: dict[str, list[VmDemand]],
-) -> None:
-    if "size" not in volume.props:
-        return  # a copy of an image: as large as the image, which no input says
-    size = -(-_whole(volume, "size", 0) // BYTES_PER_MIB)
-    pool = _text(volume, "pool", "default")
-    if volume.parent in owners and machine_of(volume, plan):
-        disks[volume.parent][pool] += size
-    else:
-        host = host_of(volume, plan).name
-        by_host[host].append(VmDemand(f"volume {volume.name}", host, 0, 0, {pool: size}))
-
-
-class _Wrong:
-    """Takes down why a resource could not be added up; one that this run leaves alone is not its business."""
-
-    def __init__(self, resource: Resource, unreadable: list[tuple[str, str]]) -> None:
-        self._resource = resource
-        self._unreadable = unreadable
-
-    def __call__(self, reason: str) -> None:
-        if self._resource.planned:
-            self._unreadable.append((self._resource.urn, reason))
-
-
-def _each(plan: Plan, type_: str, unreadable: list[tuple[str, str]]) -> Iterator[tuple[Resource, _Wrong]]:
-    for resource in plan.of(type_):
-        yield resource, _Wrong(resource, unreadable)
+def _disk(volume: Resource) -> tuple[str, int]:
+    """Return a volume's pool and its size in MiB, rounded up."""
+    return _text(volume, "pool", "default"), -(-_whole(volume, "size", 0) // BYTES_PER_MIB)
 
 
 def _whole(resource: Resource, key: str, default: int) -> int:

@@ -22,6 +22,10 @@ class UnreadableError(Exception):
     """A planned resource that does not say what a verdict needs; the message says what and why it matters."""
 
 
+class HostUnreadableError(UnreadableError):
+    """A VM's or volume's host may be one that was itself refused as unreadable: nothing more to say."""
+
+
 @dataclass(frozen=True)
 class Supply:
     """A host as planned: its facts, thresholds, this stack's name as owner, and the VMs announced for it, by name."""
@@ -80,13 +84,15 @@ def supplies(plan: Plan) -> list[Supply]:
 def host_of(resource: Resource, plan: Plan) -> Supply:
     """Return the host of a VM or volume: by its provider's URI, and by its Machine where several hosts share one.
 
-    Raises UnreadableError where no planned host fits.
+    Raises UnreadableError where no planned host fits, HostUnreadableError where that may be for a host already refused.
     """
     known = supplies(plan)
     uri = reveal((resource.provider or {}).get("uri"))
     named = machine_of(resource, plan).get("host")
     by_uri = [supply for supply in known if supply.uri == uri]
     fitting = by_uri if len(by_uri) == 1 else [supply for supply in by_uri or known if supply.name == named]
+    if len(fitting) != 1 and len(known) < len(plan.of(HOST)):
+        raise HostUnreadableError(resource.name)
     if len(fitting) != 1:
         hosts = ", ".join(f"{supply.name} at {supply.uri}" for supply in known) or "none"
         where = f"provider {uri}" if isinstance(uri, str) else "a provider whose uri is not known"

@@ -57,7 +57,7 @@ def _wrong(tag: str) -> str | None:
 
 def _name(leaf: Leaf) -> str:
     if leaf.key in _IMAGE_KEYS:
-        return str(leaf.value)
+        return "the image" if leaf.value is UNKNOWN else str(leaf.value)
     named = leaf.siblings.get("repository") or leaf.siblings.get("image")
     return str(reveal(named))
 

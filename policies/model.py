@@ -6,7 +6,7 @@ engine. ``Secret`` and ``UNKNOWN`` stand in the inputs where the engine marks a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -79,7 +79,7 @@ class Plan:
         """Return the resource with a URN, or None."""
         return self._by_urn.get(urn)
 
-    def of(self, type_: str) -> Iterable[Resource]:
+    def of(self, type_: str) -> Collection[Resource]:
         """Return the resources of a type."""
         return self._by_type.get(type_, {}).values()
 

@@ -9,6 +9,7 @@ kept for the stack policies, and a policy that fails refuses instead of letting 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import threading
@@ -177,6 +178,7 @@ def serve(pack: Pack) -> None:
     analyzer_pb2_grpc.add_AnalyzerServicer_to_server(pack, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # how the engine ends a pack: quietly
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     _leave_with_engine(sys.argv[1] if len(sys.argv) > 1 else "")

@@ -1,8 +1,8 @@
 """The budget's verdict on planned resources, for the three policies that share it: capacity, GPU allocation, IOMMU.
 
 Three looks at the same plan. A Host is judged when it is registered, with the VMs that it announces: nothing is made
-yet. Each VM is then held to what was announced, so that an update without preview cannot make what was not judged. At the
-end the whole plan is judged by what its resources really ask for.
+yet. Each VM is then held to what was announced, so that an update without preview cannot make what was not judged. At
+the end the whole plan is judged by what its resources really ask for.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import fields, replace
 
 from cluster.budget import Finding, HostLimits, VmDemand, functions_of, judge
 from policies.demand import DOMAIN, VOLUME, demands_of, vm_demand
-from policies.hosts import HOST, MACHINE, Supply, UnreadableError, host_of, supplies, supply_of
+from policies.hosts import HOST, MACHINE, HostUnreadableError, Supply, UnreadableError, host_of, supplies, supply_of
 from policies.model import Config, Plan, Resource, Violation
 
 TYPES = frozenset({HOST, DOMAIN})
@@ -47,7 +47,7 @@ def announced(policy: str, host: Resource, config: Config) -> Iterator[Violation
 
 
 def whole(policy: str, plan: Plan, config: Config) -> Iterator[Violation]:
-    """Judge what the planned VMs and volumes ask for together; findings that the announcement had are said there."""
+    """Judge what the planned VMs and volumes ask for together; what was said of the announcement is not said again."""
     demands = demands_of(plan)
     if policy == "capacity":
         for urn, reason in demands.unreadable:
@@ -55,9 +55,9 @@ def whole(policy: str, plan: Plan, config: Config) -> Iterator[Violation]:
     for supply in supplies(plan):
         if not supply.resource.planned:
             continue  # a run that leaves this host alone (--target) makes nothing on it
-        before = {str(finding) for finding in _judged(supply, supply.demands, config)}
+        before = {_subject(finding) for finding in _judged(supply, supply.demands, config)}
         for finding in _judged(supply, demands.by_host.get(supply.name, ()), config):
-            if policy_of(finding) == policy and str(finding) not in before:
+            if policy_of(finding) == policy and _subject(finding) not in before:
                 yield _violation(finding, supply.resource.urn)
 
 
@@ -66,6 +66,8 @@ def unannounced(domain: Resource, plan: Plan) -> Iterator[Violation]:
     try:
         supply = host_of(domain, plan)
         asked = vm_demand(domain, supply)
+    except HostUnreadableError:
+        return
     except UnreadableError as error:
         yield Violation(str(error))
         return
@@ -92,6 +94,8 @@ def unannounced_gpus(domain: Resource, plan: Plan) -> Iterator[Violation]:
         address for gpu in asked.gpus for address in (gpu.address, *(gpu.siblings if gpu.siblings != "auto" else ()))
     }
     expected = supply.announced.get(asked.name)
+    if expected and any(supply.facts.gpu(gpu.address) is None for gpu in expected.gpus):
+        return  # the announcement was refused for it
     agreed = {address for gpu in expected.gpus for address in functions_of(supply.facts, gpu)} if expected else set()
     if taken != agreed and (expected or taken):
         yield Violation(
@@ -119,6 +123,10 @@ def _with_config(limits: HostLimits, config: Mapping[str, object]) -> HostLimits
 
 def _violation(finding: Finding, urn: str) -> Violation:
     return Violation(str(finding), urn, "advisory" if finding.severity == "warn" else None)
+
+
+def _subject(finding: Finding) -> tuple[str, str, str | None]:
+    return finding.code, finding.severity, finding.vm
 
 
 def _size(demand: VmDemand) -> str:

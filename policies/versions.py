@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from cluster.versions import CHARTS, KUBERNETES_FLOOR, KUBESPRAY, Chart, Minor, installs, minor_of, show
+from cluster.versions import (
+    CHARTS,
+    KUBERNETES_DEFAULT,
+    KUBERNETES_FLOOR,
+    KUBESPRAY,
+    Chart,
+    Minor,
+    installs,
+    minor_of,
+    show,
+)
 from policies.model import UNKNOWN, Config, Plan, Policy, Resource, Violation, reveal
 
 CLUSTER = "cloud:kubernetes:Cluster"
@@ -43,7 +53,7 @@ def _cluster(resource: Resource) -> Iterator[Violation]:
             f"{resource.name}: {what} cannot be read before the update; pass versions such as 1.34.3 as plain values"
         )
     elif minor < minor_of(KUBERNETES_FLOOR):
-        yield Violation(f"Kubernetes {props['version']} is older than {KUBERNETES_FLOOR}; choose a newer one")
+        yield Violation(f"Kubernetes {props['version']} is older than {KUBERNETES_FLOOR}; choose {KUBERNETES_DEFAULT}")
     elif props["provisioner"] == "kubespray":
         yield from _kubespray(str(props["kubespray"]), str(props["version"]))
     elif props["provisioner"] == "k3s" and props["k3s"] is not None and _minor(props["k3s"]) != minor:
@@ -58,9 +68,11 @@ def _kubespray(tag: str, version: str) -> Iterator[Violation]:
         yield Violation(f"Kubespray {tag} is not one that was checked; choose {', '.join(KUBESPRAY)}")
     elif not installs(tag, version):
         low, high = release.minors
+        fitting = [other for other in KUBESPRAY if installs(other, version)]
+        instead = f" or Kubespray {fitting[-1]}" if fitting else ""
         yield Violation(
             f"Kubespray {tag} cannot install Kubernetes {version}: it installs {show(low)} to {show(high)};"
-            f" choose {release.kubernetes}, or another Kubespray"
+            f" choose Kubernetes {release.kubernetes}{instead}"
         )
 
 
@@ -81,9 +93,8 @@ def _release(resource: Resource, config: Config) -> Iterator[Violation]:
         )
     else:
         wanted = ", ".join([*([pinned.version] if pinned else []), *map(str, others)])
-        yield Violation(
-            f"{resource.name}: chart {name} has version {version or 'none'}, but {wanted} was checked; use that"
-        )
+        has = f"has version {version}" if version else "names no version"
+        yield Violation(f"{resource.name}: chart {name} {has}, but {wanted} was checked; use that")
 
 
 def _chart_name(chart: object) -> str | None:
