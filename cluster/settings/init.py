@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -83,15 +84,19 @@ def pulumi_runner(project: Path, environment: Mapping[str, str] | None = None) -
     """Return a runner of the real engine in the project's folder; ``environment`` is laid over the caller's."""
 
     def run(arguments: Sequence[str], stdin: str = "") -> None:
-        done = subprocess.run(
-            ["pulumi", *arguments],
-            input=stdin,
-            cwd=project,
-            env={**os.environ, **(environment or {})},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                ["pulumi", *arguments],
+                input=stdin,
+                cwd=project,
+                env={**os.environ, **(environment or {})},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        except FileNotFoundError:
+            problem = Problem("pulumi", None, "is not on PATH", "set up the engine with: make engine")
+            raise InputError("pulumi", [problem]) from None
         if done.returncode:
             said = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]
             command = f"pulumi {' '.join(arguments[:2])}"
@@ -134,7 +139,7 @@ def _read_public(key_file: Path) -> str | None:
     try:
         key = serialization.load_ssh_private_key(key_file.read_bytes(), password=None)
         return _public_line(key.public_key())
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm):
         return beside.read_text().strip() if beside.is_file() else None
 
 

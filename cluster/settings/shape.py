@@ -56,11 +56,16 @@ def locate(loc: Sequence[int | str]) -> tuple[str, str, str]:
             path += f"[{step}]"
             current = _item_type(current)
         elif section_type := _section_type(current):
-            path += f".{step}" if path else step
+            path += f".{_printable(step)}" if path else _printable(step)
             section, key = section_type.__name__, step
             known = section_type.model_fields.get(step)
             current = known.annotation if known else None
     return path, section, key
+
+
+def _printable(key: str) -> str:
+    """Return a key as it is, or quoted and shortened where it would break the line."""
+    return key if re.fullmatch(r"[\w./-]{1,80}", key) else repr(key[:_LONGEST])
 
 
 def _section_type(annotation: Any) -> type[Section] | None:

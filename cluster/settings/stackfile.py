@@ -53,7 +53,7 @@ class _Loader(_Base):  # type: ignore[misc]  # one of two classes, chosen above
             line = key.start_mark.line + 1
             if key.value != "<<" and isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
-                    text = f"key {key.value!r} stands twice in one mapping, in lines {seen[key.value]} and {line}"
+                    text = f"key {key.value!r}, which line {seen[key.value]} has already, stands again"
                     raise yaml.constructor.ConstructorError(None, None, text, key.start_mark)
                 seen[key.value] = line
         made: dict[Any, Any] = super().construct_mapping(node, deep=deep)

@@ -41,14 +41,20 @@ def lines(raw: object, *, sealed: bool = False) -> list[str]:
     return []
 
 
+def steps(path: str) -> tuple[list[Any], Any]:
+    """Return the keys and indices of a dotted path: those above the last, and the last."""
+    parts: list[Any] = [int(part) if part.isdigit() else part for part in path.split(".")]
+    return parts[:-1], parts[-1]
+
+
 def put(path: str, value: object) -> Change:
     """Return a change that sets ``machines.2.gpus.0.siblings`` and the like."""
 
     def change(raw: Raw) -> None:
-        *above, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+        above, last = steps(path)
         place: Any = raw
         for part in above:
-            place = place[part] if isinstance(place, list) else place.setdefault(part, {})
+            place = place[part] if isinstance(part, int) else place.setdefault(part, {})
         place[last] = value
 
     return change
@@ -58,7 +64,7 @@ def drop(path: str) -> Change:
     """Return a change that takes a key out."""
 
     def change(raw: Raw) -> None:
-        *above, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+        above, last = steps(path)
         place: Any = raw
         for part in above:
             place = place[part]

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import pytest
-from settings_examples import GOOD_SECRETS, Change, changed, drop, lines, machine, put, stack
+
+from tests.settings.settings_examples import GOOD_SECRETS, Change, changed, drop, lines, machine, put, stack
 
 SECOND_HOST = {"name": "attic", "uri": "qemu+ssh://me@attic/system"}
 BRIDGE = put("network", {"mode": "bridge", "bridge": "br0"})

@@ -8,10 +8,10 @@ from typing import Any, get_args
 
 import pytest
 from pydantic.fields import FieldInfo
-from settings_examples import GOOD_SECRETS, Change, changed, drop, lines, put
 
 from cluster.settings.model import Section, Settings
 from cluster.settings.words import PATTERNS, REQUIRED
+from tests.settings.settings_examples import GOOD_SECRETS, Change, changed, drop, lines, put
 
 CASES: list[tuple[Change, str]] = [
     (put("machines.2.memory", "12GB"), "machines[2].memory: '12GB' is not a size in MiB, GiB or TiB; write 12GiB"),
