@@ -35,12 +35,10 @@ class KServeArgs:
 class KServe(TaskComponent):
     """CRDs, controller, serving runtimes (last: their webhook must answer), and how ``models:/`` URIs are fetched.
 
-    ``runtimes`` is the resource that has to be there before, and go after, every InferenceService; ``ready`` a value
-    that is known after it.
+    ``last``: the resources that have to be there before, and go after, every InferenceService.
     """
 
-    runtimes: pulumi.CustomResource
-    ready: pulumi.Output[str]
+    last: list[pulumi.Resource]
 
     def __init__(self, name: str, args: KServeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings = args.settings
@@ -60,7 +58,7 @@ class KServe(TaskComponent):
             depends_on=[crds],
         )
         registry = self._model_registry(args, controller)
-        self.runtimes = kube.release(
+        runtimes = kube.release(
             self,
             "kserve-runtime-configs",
             "kserve-runtime-configs",
@@ -70,8 +68,8 @@ class KServe(TaskComponent):
             # a webhook of the controller checks every runtime, and refuses all while it is starting
             depends_on=[controller],
         )
-        self.ready = kube.known_after("kserve", self.runtimes, registry)
-        self.register_outputs({"ready": self.ready})
+        self.last = [runtimes, registry]
+        self.register_outputs({"ready": kube.known_after("kserve", runtimes, registry)})
 
     def _model_registry(self, args: KServeArgs, controller: pulumi.Resource) -> CustomResource:
         """Let models name ``models:/NAME/VERSION``: KServe itself knows s3, hf and pvc only."""

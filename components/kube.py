@@ -74,8 +74,12 @@ def namespace(
 
 
 def name_of(made: Namespace) -> pulumi.Output[str]:
-    """Return a namespace's name; whatever takes it waits for the namespace."""
-    return pulumi.Output.from_input(made.metadata).apply(lambda metadata: str(metadata.name))
+    """Return the name of a namespace that ``namespace`` made; whatever takes it waits for the namespace.
+
+    It is the last part of the URN, and so known in preview where an annotation is not.
+    """
+    urn: pulumi.Output[str] = made.urn
+    return urn.apply(lambda known: known.rpartition("::")[2])
 
 
 def secret(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -19,12 +20,12 @@ from components.object_store import S3Access
 
 @dataclass(frozen=True)
 class ModelsArgs:
-    """``runtimes`` is KServe's last resource; ``s3`` and ``mlflow_password`` let models be fetched."""
+    """``after`` is what KServe ends with; ``s3`` and ``mlflow_password`` let models be fetched."""
 
     settings: Settings
     s3: S3Access
     mlflow_password: pulumi.Input[str]
-    runtimes: pulumi.Resource
+    after: Sequence[pulumi.Resource]
 
 
 class Models(TaskComponent):
@@ -45,7 +46,7 @@ class Models(TaskComponent):
         super().__init__("cloud:oumi:Models", name, "CLOUD-5.1", {"models": facts}, opts)
         # only KServe's controller can take the finalizers off InferenceServices, whoever made them: it has to outlive
         # the namespace, and no value of it goes in here
-        space = kube.namespace(self, inference_service.NAMESPACE, "baseline", depends_on=[args.runtimes])
+        space = kube.namespace(self, inference_service.NAMESPACE, "baseline", depends_on=args.after)
         where = kube.name_of(space)
         kube.secret(
             self, MLFLOW_LOGIN, where, {"username": ADMIN, "password": pulumi.Output.from_input(args.mlflow_password)}

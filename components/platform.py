@@ -73,7 +73,7 @@ def deploy_platform(
     dashboards = Dashboards("dashboards", DashboardsArgs(settings, *shown), inside)
 
     # Phase 5: the models, and whether they answer.
-    models = Models("models", ModelsArgs(settings, store.access, mlflow.password, kserve.runtimes), inside)
+    models = Models("models", ModelsArgs(settings, store.access, mlflow.password, kserve.last), inside)
     if settings.models:
         WorkflowCheck("workflow-check", WorkflowCheckArgs(settings, models.ready_urls), inside)
 

@@ -1,0 +1,159 @@
+"""What the platform makes: secrets stay secret, images are pinned, mirrors reach all of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pulumi
+import pytest
+
+from cluster import versions
+from cluster.problems import InputError
+from tests.components.plan import Secret
+from tests.components.platform_stack import NAMESPACE, RELEASE, everything, leaves, make, one
+from tests.render.stacks import PASSWORDS
+
+MIRROR = "registry.site:5000/cloud"
+
+
+def images(value: Any) -> list[str]:
+    """Return every container image that a resource's own fields name."""
+    if isinstance(value, dict):
+        mine = [value[key] for key in ("image", "imageName") if isinstance(value.get(key), str)]
+        return mine + [found for item in value.values() for found in images(item)]
+    if isinstance(value, list):
+        return [found for item in value for found in images(item)]
+    return []
+
+
+@pytest.mark.parametrize("engine", ["minio", "seaweedfs"])
+def test_passwords_are_secret_wherever_they_go(engine: str) -> None:
+    made = make(object_store={"engine": engine})
+    for resource in made.plan.resources.values():
+        for path, value in leaves(resource.inputs):
+            for password in PASSWORDS.values():
+                assert password not in str(value), f"{resource.name}{path}"
+    hidden = json.dumps(
+        [item.value for each in made.plan.of_type("kubernetes:core/v1:Secret") for item in _secrets(each.inputs)]
+    )
+    assert [password for password in PASSWORDS.values() if password not in hidden] == []
+
+
+def _secrets(value: Any) -> list[Secret]:
+    if isinstance(value, Secret):
+        return [value]
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return [found for item in items for found in _secrets(item)]
+
+
+def test_without_secrets_the_remedy_is_named() -> None:
+    with pytest.raises((InputError, pulumi.RunError), match="secrets: are missing; make them: cloudctl init prod"):
+        make(secrets=None)
+
+
+def test_images_have_tags() -> None:
+    made = everything()
+    found = {image for each in made.plan.resources.values() if each.type != RELEASE for image in images(each.inputs)}
+    assert {image for image in found if image.rpartition(":")[2] in ("", "latest") or ":" not in image} == set()
+    assert versions.IMAGES["postgresql"] in found
+    assert len(found) == 6
+
+
+def test_namespaces_are_held_to_a_level() -> None:
+    made = everything()
+    levels = {
+        each.inputs["metadata"]["name"]: each.inputs["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+        for each in made.plan.of_type(NAMESPACE)
+    }
+    assert {name for name, level in levels.items() if level == "privileged"} == {"gpu-operator", "monitoring"}
+    assert set(levels.values()) <= {"privileged", "baseline", "restricted"}
+
+
+def test_a_site_without_internet_gets_every_chart_and_image_from_its_mirrors() -> None:
+    made = make(charts={"source": "oci://registry.site:5000/charts"}, registry={"mirror": MIRROR})
+    releases = made.plan.of_type(RELEASE)
+    assert len(releases) == 11
+    for each in releases:
+        assert each.inputs["chart"].startswith("oci://registry.site:5000/charts/"), each.name
+        assert "repositoryOpts" not in each.inputs, each.name
+    for each in made.plan.resources.values():
+        if each.type != RELEASE:
+            assert [image for image in images(each.inputs) if not image.startswith(MIRROR)] == [], each.name
+
+
+def test_releases_are_pinned_and_rolled_back() -> None:
+    for each in everything().plan.of_type(RELEASE):
+        chart = each.inputs["chart"].rpartition("/")[2]
+        assert each.inputs["version"] == versions.CHARTS[chart].version
+        assert (each.inputs["atomic"], each.inputs["cleanupOnFail"]) == (True, True)
+        assert each.inputs["timeout"] >= 600
+
+
+def test_everything_has_a_component_and_the_clusters_provider() -> None:
+    made = everything()
+    for each in made.plan.resources.values():
+        if each.type.startswith("kubernetes:"):
+            assert made.task(each) is not None, each.name
+            assert "pulumi:providers:kubernetes::access" in each.provider, each.name
+
+
+def test_a_fresh_preview_knows_what_policies_read() -> None:
+    made = make(preview=True)
+    for each in made.plan.of_type(RELEASE):
+        assert "<unknown>" not in [value for _, value in leaves(each.inputs)], each.name
+
+
+def test_models_reach_the_store_by_their_accounts() -> None:
+    made = everything()
+    access = one(made, "Secret", "assistant-s3").inputs
+    assert access["metadata"]["annotations"]["serving.kserve.io/s3-endpoint"] == (
+        "minio.object-store.svc.cluster.local:9000"
+    )
+    assert one(made, "ServiceAccount", "assistant-account").inputs["secrets"] == [{"name": "assistant-s3"}]
+    service = one(made, "InferenceService", "assistant").inputs
+    assert service["spec"]["predictor"]["serviceAccountName"] == "assistant"
+    assert service["metadata"]["annotations"]["inference-cloud/model-version"] == "1"
+
+
+def test_the_hpc_side_is_federated_with_its_own_labels() -> None:
+    spec = one(everything(), "ScrapeConfig", "federate").inputs["spec"]
+    assert (spec["honorLabels"], spec["metricsPath"]) == (True, "/federate")
+    assert spec["staticConfigs"] == [{"targets": ["prometheus.hpc.internal:9090"], "labels": {"cluster": "slurm"}}]
+    assert all(each.startswith("{__name__=~") for each in spec["params"]["match[]"])
+
+
+def test_dashboards_are_found_by_grafana() -> None:
+    made = everything()
+    maps = [each for each in made.plan.of_type("kubernetes:core/v1:ConfigMap") if each.name.startswith("dashboard-")]
+    assert len(maps) == 4
+    for each in maps:
+        assert each.inputs["metadata"]["labels"] == {"grafana_dashboard": "1"}
+        assert json.loads(next(iter(each.inputs["data"].values())))["panels"]
+
+
+def test_the_transfer_reads_only_and_writes_to_its_bucket() -> None:
+    made = make(transfer={"source": "/beegfs/out", "bucket": "trained", "schedule": "5 1 * * *"})
+    job = one(made, "CronJob", "model-transfer").inputs["spec"]
+    assert (job["schedule"], job["concurrencyPolicy"]) == ("5 1 * * *", "Forbid")
+    container = job["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+    assert "store:trained" in container["command"]
+    assert one(made, "PersistentVolume", "transfer-source").inputs["spec"]["hostPath"]["path"] == "/beegfs/out"
+    buckets = one(made, "Release", "minio").inputs["values"]["buckets"]
+    assert [bucket["name"] for bucket in buckets] == ["mlflow", "trained"]
+
+
+def test_a_storage_class_of_another_name_keeps_its_volumes() -> None:
+    assert everything().plan.of_type("kubernetes:storage.k8s.io/v1:StorageClass") == []
+    made = make(kubernetes={"storage_class": "kept"})
+    assert one(made, "StorageClass", "kept").inputs["reclaimPolicy"] == "Retain"
+    postgres = one(made, "Cluster", "postgres").inputs["spec"]
+    assert postgres["storage"]["storageClass"] == "kept"
+
+
+def test_outputs_say_where_things_are() -> None:
+    value = everything().plan.value
+    assert value["endpoints"]["grafana"] == "https://grafana.models.internal:30443"
+    assert value["endpoints"]["model/assistant"] == "https://assistant-models.models.internal:30443"
+    assert value["internal"]["mlflow"] == "http://mlflow.mlflow.svc.cluster.local"
+    assert "minio" not in make(object_store={"engine": "seaweedfs"}).plan.value["endpoints"]
