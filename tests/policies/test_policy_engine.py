@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from cases import CASES
-from conftest import Engine
-from examples import STRONG, Case, compliant, listed
+from policy_cases import CASES
+from policy_engine import Engine
+from policy_examples import STRONG, Case, compliant, listed
 
 pytestmark = pytest.mark.engine
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from cases import CASES
-from examples import MESSAGES, STRONG, Case, Entries, compliant, facts, fits, host, judge, violations, vm
+from policy_cases import CASES
+from policy_examples import MESSAGES, STRONG, Case, Entries, compliant, facts, fits, host, judge, violations, vm
 
 from policies import POLICIES, catalogue
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from examples import Case, Entries, facts, host, vm, xslt
+from policy_examples import Case, Entries, facts, host, vm, xslt
 
 from cluster.budget.demand import GpuDemand
 from cluster.host.model import HostFacts
