@@ -30,9 +30,9 @@ def mac_address(stack: str, machine: str) -> str:
 def expected_id(resource_type: str, inputs: Mapping[str, Any], pools: Mapping[str, str]) -> str | None:
     """Return the provider's id that a resource with these inputs gets, or None where it cannot be foretold.
 
-    ``pools`` maps a storage pool's name to its folder. Sources: terraform-provider-libvirt 0.8 (a domain, network or pool is
-    named by its UUID; a volume by its key, which in a dir pool is its path; a cloud-init disk by that key and a suffix of
-    no meaning), pulumi-kubernetes (``namespace/name``).
+    ``pools`` maps a storage pool's name to its folder. Sources: terraform-provider-libvirt 0.8 (a domain, network
+    or pool is named by its UUID; a volume by its key, which in a dir pool is its path; a cloud-init disk by that
+    key and a suffix of no meaning), pulumi-kubernetes (``namespace/name``).
     """
     if resource_type.startswith("libvirt:"):
         kind = resource_type.rsplit(":", 1)[-1]

@@ -1,9 +1,9 @@
 """The task graph of the requirement: which task waits for which, what may run side by side, what is longest.
 
-Source: requirements, "Detailed Task Dependencies". The column "Depends On" is the law. The column "Blocks" adds what the
-first already says or implies, with one exception: it lets CLOUD-5.1 block "6.x", while CLOUD-6.2's own row waits only
-for 4.1 and 4.2 and the page lists 6.1, 6.2 and 6.3 as parallel; 6.2 is federated monitoring, which needs no model, so
-its own row wins.
+Source: requirements, "Detailed Task Dependencies". The column "Depends On" is the law. The column "Blocks" adds
+what the first already says or implies, with one exception: it lets CLOUD-5.1 block "6.x", while CLOUD-6.2's own
+row waits only for 4.1 and 4.2 and the page lists 6.1, 6.2 and 6.3 as parallel; 6.2 is federated monitoring, which
+needs no model, so its own row wins.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a file: ``path`` as in the file (``machines[2].memory``), the value, the reason, the remedy."""
+    """One thing wrong with a file: ``path`` as in the file (``machines[2].memory``), the value, the reason, the
+    remedy."""
 
     path: str
     value: object

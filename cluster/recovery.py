@@ -1,9 +1,9 @@
 """After an update was cut off: which operations were under way, and how the next one finds what they left.
 
 The engine records that it is about to create something, then asks the provider. If it dies in between, the object may
-exist while the state holds only a "pending create", and the next ``up`` would try to create it again and clash. Each such
-resource of ours has an id that can be foretold (``identity``): it is put into the state under that id and refreshed; the
-provider then says whether it is there. A command's creation is idempotent and is simply run again.
+exist while the state holds only a "pending create", and the next ``up`` would try to create it again and clash.
+Each such resource of ours has an id that can be foretold (``identity``): it is put into the state under that id
+and refreshed; the provider then says whether it is there. A command's creation is idempotent and is simply run again.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def plan_recovery(export: Mapping[str, Any]) -> Recovery:
         if operation["type"] != "creating":
             refresh.append(urn)
         elif kind.startswith("command:") or urn in known:
-            # A command is run again. A URN that the state holds already is a replacement's new half: the old one is gone
-            # or about to go, and the engine creates the new one in its place.
+            # A command is run again. A URN that the state holds already is a replacement's new half: the old one
+            # is gone or about to go, and the engine creates the new one in its place.
             again.append(urn)
         elif found := expected_id(kind, resource.get("inputs") or {}, pools):
             resources.append(_as_created(resource, found))

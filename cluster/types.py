@@ -23,7 +23,8 @@ def parse_pci(value: object) -> str:
     """Return a PCI address in sysfs form, ``0000:3b:00.0``; the domain may be left out."""
     match = _PCI.match(value.strip().lower()) if isinstance(value, str) else None
     if not match:
-        raise ValueError("is not a PCI address; write domain:bus:slot.function as lspci -D prints it, e.g. 0000:3b:00.0")
+        remedy = "write domain:bus:slot.function as lspci -D prints it, e.g. 0000:3b:00.0"
+        raise ValueError(f"is not a PCI address; {remedy}")
     domain, bus, slot, function = match.groups()
     return f"{domain or '0000'}:{bus}:{slot}.{function}"
 
@@ -84,7 +85,9 @@ MiB = Annotated[
 ]
 """A size, held in MiB, written with its unit."""
 
-Name = Annotated[str, AfterValidator(_check_name), Field(json_schema_extra={"pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"})]
+Name = Annotated[
+    str, AfterValidator(_check_name), Field(json_schema_extra={"pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"})
+]
 """An RFC 1123 label of at most 40 characters: a VM's, host's, pool's or model's name."""
 
 

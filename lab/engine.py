@@ -95,8 +95,8 @@ def run(place: Workspace, verb: str, *extra: str, watch: Callable[[Event], None]
 def quiet(place: Workspace, *words: str, check: bool = True, text: str | None = None) -> str:
     """Run a short engine command in the rehearsal's own folder and return its output.
 
-    The folder has a copy of the project file, so that commands which write beside it never touch the committed stack files.
-    Raises RuntimeError with the engine's own words.
+    The folder has a copy of the project file, so that commands which write beside it never touch the committed
+    stack files. Raises RuntimeError with the engine's own words.
     """
     done = subprocess.run(
         ["pulumi", *words, "--non-interactive", "--color", "never"],

@@ -1,4 +1,5 @@
-"""The engine's event stream, read as it grows: which resource of which task began, ended or failed, and what was refused.
+"""The engine's event stream, read as it grows: which resource of which task began, ended or failed, and what was
+refused.
 
 The engine writes one JSON object a line (``--event-log``; the same stream feeds Pulumi's Automation API).
 """
@@ -16,7 +17,8 @@ from cluster.phases import TASKS
 
 @dataclass(frozen=True)
 class Step:
-    """Something happened to a resource: ``kind`` is begun, done or failed; ``op`` the engine's word (create, same, ...)."""
+    """Something happened to a resource: ``kind`` is begun, done or failed; ``op`` the engine's word (create, same,
+    ...)."""
 
     kind: str
     op: str
@@ -96,7 +98,7 @@ class Reader:
         urn = metadata["urn"]
         state = metadata.get("new") or metadata.get("old") or {}
         task = (state.get("inputs") or {}).get("task") or self.tasks.get(state.get("parent") or "")
-        if task in TASKS:
+        if isinstance(task, str) and task in TASKS:
             self.tasks[urn] = task
         custom = not (metadata["type"].startswith("cloud:") or metadata["type"] == "pulumi:pulumi:Stack")
         return Step(kind, metadata["op"], urn, metadata["type"], self.tasks.get(urn), custom)

@@ -25,7 +25,8 @@ class _Row:
 
 
 class Progress:
-    """Give ``take`` to a run as its watcher; ``totals`` says how many resources each task has, where a preview counted."""
+    """Give ``take`` to a run as its watcher; ``totals`` says how many resources each task has, where a preview
+    counted."""
 
     def __init__(self, console: Console, title: str, totals: Mapping[str, int] | None = None) -> None:
         self._console, self._title, self._totals = console, title, dict(totals or {})

@@ -16,7 +16,8 @@ from lab.workspace import Workspace
 
 
 def recover(place: Workspace, say: Callable[[str], None]) -> bool:
-    """Mend what a killed engine left; return whether there was anything. Raises InputError while another run is alive."""
+    """Mend what a killed engine left; return whether there was anything. Raises InputError while another run is
+    alive."""
     freed = _free_lock(place, say)
     if not place.state_file.exists():
         return freed

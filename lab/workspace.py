@@ -1,7 +1,7 @@
-"""Where a rehearsal lives: ``.lab/<stack>/`` holds its settings, twins, world, logs and state, and nothing outside it changes.
+"""Where a rehearsal lives: ``.lab/<stack>/`` holds its settings, twins, world, logs and state.
 
-The stack's settings are a copy of ``Pulumi.<stack>.yaml``: secrets are thrown-away ones, ``facts`` points at the live twin
-that the libvirt stand-in keeps, ``state`` at a lease file here. Everything else is the stack as it is committed.
+The stack's settings are a copy of ``Pulumi.<stack>.yaml``: secrets are thrown-away ones, ``facts`` points at the live
+twin that the libvirt stand-in keeps, ``state`` at a lease file here. Everything else is the stack as it is committed.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Workspace:
         }
 
     def environment(self) -> dict[str, str]:
-        """Return this process's environment with ``variables`` in force and no other passphrase or token beside them."""
+        """Return this process's environment with ``variables`` in force, and no other passphrase or token."""
         clean = {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_")}
         return clean | self.variables()
 
