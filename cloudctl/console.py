@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import typer
 from rich.console import Console
@@ -48,7 +48,7 @@ def show_json(data: Any) -> None:
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> None:
-    """Print a table; a column whose name starts with ``>`` is aligned right. Without rows, print the text ``empty``."""
+    """Print a table, or ``empty`` where it has no rows. Column ``>x`` is aligned right, ``=x`` keeps cells whole."""
     if not rows:
         say(f"{title}: {empty}")
         return
@@ -56,7 +56,8 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
         title=title, title_justify="left", title_style="bold", header_style="bold", expand=False, pad_edge=False
     )
     for column in columns:
-        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if column.startswith(">") else "left"
+        table.add_column(column.lstrip(">="), justify=justify, overflow="fold", no_wrap=column[:1] in (">", "="))
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     console().print(table)

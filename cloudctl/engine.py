@@ -25,7 +25,14 @@ class Engine:
     ) -> None:
         self._project = project
         self._runner = runner
-        self._environment = {**os.environ, **_defaults(project), **(environment or {})}
+        self._environment = {**os.environ, **defaults(project), **(environment or {})}
+
+    def path(self) -> str:
+        """Return the engine's path. Raises CannotTellError where there is none."""
+        found = shutil.which("pulumi", path=self._environment["PATH"])
+        if found is None:
+            raise CannotTellError("there is no pulumi on PATH nor in .lab/toolchain/bin; set it up with: make engine")
+        return found
 
     def selected(self) -> str | None:
         """Return the stack that is selected in this project, or None."""
@@ -50,14 +57,14 @@ class Engine:
 
     def attended(self, arguments: Sequence[str]) -> int:
         """Run a command on the caller's own terminal and return its exit status."""
-        command = [self._path(), *arguments]
+        command = [self.path(), *arguments]
         return self._runner(command, cwd=self._project, env=self._environment, check=False).returncode
 
     def _stacks(self) -> list[dict[str, Any]]:
         return list(self._json(["stack", "ls", "--json"], "the list of stacks"))
 
     def _json(self, arguments: Sequence[str], what: str) -> Any:
-        command = [self._path(), *arguments, "--non-interactive", "--color", "never"]
+        command = [self.path(), *arguments, "--non-interactive", "--color", "never"]
         try:
             done = self._runner(
                 command,
@@ -77,12 +84,6 @@ class Engine:
         except json.JSONDecodeError:
             raise CannotTellError(f"{what}: pulumi's answer is not JSON; try: {_shown(arguments)}") from None
 
-    def _path(self) -> str:
-        found = shutil.which("pulumi", path=self._environment["PATH"])
-        if found is None:
-            raise CannotTellError("there is no pulumi on PATH nor in .lab/toolchain/bin; set it up with: make engine")
-        return found
-
 
 def for_stack(project: Path, stack: str, *, lab: bool) -> Engine:
     """Return the engine of a stack: on the user's own backend, or on that of the stack's rehearsal."""
@@ -96,7 +97,7 @@ def for_stack(project: Path, stack: str, *, lab: bool) -> Engine:
     return Engine(project, place.variables())
 
 
-def _defaults(project: Path) -> dict[str, str]:
+def defaults(project: Path) -> dict[str, str]:
     """Return PATH with the project's Python first, as the language host needs, and the set-up engine last."""
     own, built = project / ".venv" / "bin", project / ".lab" / "toolchain" / "bin"
     path = os.pathsep.join([str(own), os.environ.get("PATH", os.defpath), str(built)])

@@ -17,13 +17,24 @@ from cluster.settings.model import Settings
 NODE_TIMEOUT_S = 10
 
 
-def hosts(settings: Settings, files: list[Path] | None = None) -> dict[str, HostFacts | str]:
+def hosts(
+    settings: Settings, files: list[Path] | None = None, *, need: tuple[str, ...] = ()
+) -> dict[str, HostFacts | str]:
     """Return the facts of each of the stack's hosts, or the reason why they could not be had; never raises for a host.
 
     ``files`` replace what the settings say; a single host in them stands for the stack's only host whatever its name.
+    ``need`` names parts of the facts (``domains``, ``gpus``) without which a host counts as not answering.
     """
-    if files:
-        return _from_files(settings, files)
+    found = _from_files(settings, files) if files else _asked(settings)
+    return {name: facts if isinstance(facts, str) else _lacks(facts, need) or facts for name, facts in found.items()}
+
+
+def _lacks(facts: HostFacts, need: tuple[str, ...]) -> str | None:
+    reasons = {facts.unknown[part] for part in need if part in facts.unknown}
+    return "; ".join(sorted(reasons)) or None
+
+
+def _asked(settings: Settings) -> dict[str, HostFacts | str]:
     from cluster.host import source
 
     found: dict[str, HostFacts | str] = {}

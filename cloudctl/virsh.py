@@ -59,8 +59,9 @@ class Virsh:
             rest = [vm for vm in vms if self.look(vm.uri, vm.name).state not in ("shut-off", "absent")]
             if not rest or waited >= patience_s:
                 return rest
-            self._sleep(step_s)
-            waited += step_s
+            step = min(step_s, patience_s - waited)
+            self._sleep(step)
+            waited += step
 
     def _act(self, vm: Found, verb: str) -> None:
         done = self._run(vm.uri, verb, vm.name)

@@ -77,9 +77,7 @@ def _show(data: dict[str, Any]) -> None:
 
 def _show_nearest(nearest: dict[str, Any]) -> None:
     if not nearest["fits"]:
-        console.say("no smaller plan fits either:")
-        for reason in nearest["reasons"]:
-            console.say(f"  {reason}")
+        console.say("no smaller plan fits either: less of this stack does not mend what is said above")
         return
     console.show_table(
         "Nearest plan that fits: change in the stack file",

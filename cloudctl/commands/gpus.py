@@ -50,7 +50,8 @@ def gpus(
     chosen = project.choose(stack, config_file, lab=lab)
     settings = chosen.settings()
     leases = LeaseFile(project.root() / settings.state).all()
-    data = view.report(settings, live.hosts(settings, host_file), leases, chosen.owner)
+    hosts = live.hosts(settings, host_file, need=("domains", "gpus"))
+    data = view.report(settings, hosts, leases, chosen.owner)
     if json_:
         console.show_json(data)
     else:
@@ -66,7 +67,8 @@ def lease(state: State, host: Host, gpu: Gpu, owner: Owner, vm: Vm) -> None:
 
     \b
     Example:
-      cloudctl gpus lease --state .cloud/state.json --host ws --gpu 0000:3b:00.0 --owner cloud/prod --vm gpu-1
+      cloudctl gpus lease --state .cloud/state.json --host ws --gpu 0000:3b:00.0 \\
+        --owner cloud/prod --vm gpu-1
     """
     from cluster.leases import LeaseFile
 
@@ -79,7 +81,8 @@ def give_back(state: State, host: Host, gpu: Gpu, owner: Owner, vm: Vm) -> None:
 
     \b
     Example:
-      cloudctl gpus give-back --state .cloud/state.json --host ws --gpu 0000:3b:00.0 --owner cloud/prod --vm gpu-1
+      cloudctl gpus give-back --state .cloud/state.json --host ws --gpu 0000:3b:00.0 \\
+        --owner cloud/prod --vm gpu-1
     """
     from cluster.leases import LeaseFile
 
@@ -101,7 +104,7 @@ def _show(data: dict[str, Any]) -> None:
 
     console.show_table(
         f"GPUs, seen from {data['owner']}",
-        ["host", "address", "model", ">memory", "cc", ">group", "state", "VM", "owner", "planned for"],
+        ["host", "=address", "model", ">memory", "cc", "=state", "VM", "owner", "planned for"],
         [
             [
                 row["host"],
@@ -109,7 +112,6 @@ def _show(data: dict[str, Any]) -> None:
                 row["model"],
                 gb(row["memory_mib"]) if row["memory_mib"] else None,
                 row["compute_capability"],
-                row["iommu_group"],
                 row["state"],
                 f"{row['vm']} ({row['vm_state']})" if row["vm_state"] else row["vm"],
                 row["owner"],

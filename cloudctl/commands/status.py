@@ -39,7 +39,7 @@ def status(
     except InputError as error:
         settings = None
         extra = str(error).splitlines()
-    hosts = live.hosts(settings) if settings else {}
+    hosts = live.hosts(settings, need=("domains",)) if settings else {}
     kubeconfig = project.root() / ".cloud" / chosen.name / "kubeconfig"
     nodes = live.nodes(settings, kubeconfig) if settings else "the settings cannot be read"
     data = view.report(chosen.name, export, settings, hosts, nodes)
@@ -58,22 +58,31 @@ def _show(data: dict[str, Any]) -> None:
         )
     console.show_table(
         f"Phases of {data['stack']}",
-        ["task", "what", ">resources", "state", "why"],
+        ["=task", "what", ">resources", "=state", "why"],
         [[row["task"], row["title"], row["resources"], row["state"], row["reason"]] for row in data["phases"]],
         "none",
     )
     console.show_table(
         "Virtual machines",
-        ["name", "host", "role", "address", ">cores", ">memory", "GPUs", "state"],
+        ["name", "host", "role", "=address", ">cores", ">memory", "=GPUs", "=state"],
         [
-            [vm["name"], vm["host"], vm["role"], vm["address"], vm["cores"], _gb(vm), " ".join(vm["gpus"]), vm["state"]]
+            [
+                vm["name"],
+                vm["host"],
+                vm["role"],
+                vm["address"],
+                vm["cores"],
+                _gb(vm),
+                "\n".join(vm["gpus"]),
+                vm["state"],
+            ]
             for vm in data["vms"]
         ],
         "none",
     )
     console.show_table(
         "Kubernetes nodes",
-        ["name", "role", "address", "kubernetes", "state"],
+        ["name", "role", "=address", "kubernetes", "=state"],
         [[node["name"], node["role"], node["address"], node["kubernetes"], node["state"]] for node in data["nodes"]],
         "none yet",
     )
@@ -81,7 +90,7 @@ def _show(data: dict[str, Any]) -> None:
         console.say(f"  unknown: {reason}")
     console.show_table(
         "Services",
-        ["name", "namespace", "kind", "version", "task", "state"],
+        ["name", "namespace", "kind", "version", "=task", "=state"],
         [
             [each["name"], each["namespace"], each["kind"], each["version"], each["task"], each["state"]]
             for each in data["services"]

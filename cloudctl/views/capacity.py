@@ -15,7 +15,8 @@ from cluster.types import format_mib, gb
 def report(settings: Settings, hosts: Mapping[str, HostFacts | str], owner: str) -> dict[str, Any]:
     """Return everything ``cloudctl capacity`` shows.
 
-    ``fits`` is None where a host's facts could not be had; the sums and the verdict then cover the other hosts.
+    ``fits`` is None where a host's facts, or a part of them that the verdict needs, could not be had and nothing else
+    speaks against the plan; sums and findings then cover what is known.
     """
     facts = {name: each for name, each in hosts.items() if isinstance(each, HostFacts)}
     unknown = [f"host {name}: {why}" for name, why in hosts.items() if isinstance(why, str)]
@@ -30,10 +31,12 @@ def report(settings: Settings, hosts: Mapping[str, HostFacts | str], owner: str)
         rows.append(
             {"host": name, "resources": [_row(total) for total in sums(plan)], "vms": [_vm(d.name, d) for d in here]}
         )
-    refused = bool(refusals(findings))
+    against = refusals(findings)
+    unread = [str(each) for each in against if each.code == "fact-unknown"]
+    refused = len(against) > len(unread)
     return {
         "owner": owner,
-        "fits": False if refused else None if unknown else True,
+        "fits": False if refused else None if unknown or unread else True,
         "hosts": rows,
         "findings": [_finding(each) for each in findings],
         "nearest": _nearest(settings, facts, owner) if refused and not unknown else None,

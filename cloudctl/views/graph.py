@@ -10,9 +10,10 @@ from typing import Any
 
 from cluster import phases
 
-BOX_WIDTH, BOX_HEIGHT = 172, 46
+BOX_WIDTH, BOX_HEIGHT = 196, 46
 GAP_X, GAP_Y = 46, 22
-MARGIN, HEADER = 24, 40
+MARGIN, HEADER = 24, 56
+HEAD = 7
 
 
 @dataclass(frozen=True)
@@ -82,44 +83,78 @@ def svg(minutes: Mapping[str, float]) -> str:
         ' font-family="system-ui, sans-serif" role="img">',
         f"<title>{escape(title)}</title>",
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
-        f'<text x="{MARGIN}" y="{HEADER - 12}" font-size="14" fill="#1f2937">{escape(title)}</text>',
+        f'<text x="{MARGIN}" y="{HEADER - 28}" font-size="14" fill="#1f2937">{escape(title)}</text>',
     ]
     ordinary = sorted(phases.edges() - critical)
-    parts += [_arrow(boxes[before], boxes[after], "#9ca3af", 1.5) for before, after in ordinary]
-    parts += [_arrow(boxes[before], boxes[after], "#b45309", 3) for before, after in sorted(critical)]
-    parts += [_box(box, minutes.get(box.task), critical=box.task in chain) for box in boxes.values()]
+    parts += [_arrow(boxes, before, after, "#9ca3af", 1.5) for before, after in ordinary]
+    parts += [_arrow(boxes, before, after, "#b45309", 3) for before, after in sorted(critical)]
+    tasks = [box for item, box in boxes.items() if isinstance(item, str)]
+    parts += [_box(box, minutes.get(box.task), critical=box.task in chain) for box in tasks]
     return "\n".join([*parts, "</svg>", ""])
 
 
-def layout() -> dict[str, Box]:
-    """Return each task's place: a column per row of ``phases.levels``, in it each task near what it waits for."""
-    boxes: dict[str, Box] = {}
-    columns = phases.levels()
+@dataclass(frozen=True)
+class Lane:
+    """Room in a column for an arrow that passes through it: without, the arrow would cross other tasks' boxes."""
+
+    before: str
+    after: str
+    column: int
+
+
+def layout() -> dict[str | Lane, Box]:
+    """Return the place of each task and lane: a column per row of ``phases.levels``, each near what it comes from."""
+    rows = phases.levels()
+    column_of = {task: number for number, row in enumerate(rows) for task in row}
+    columns: list[list[str | Lane]] = [list(row) for row in rows]
+    for before, after in sorted(phases.edges()):
+        for number in range(column_of[before] + 1, column_of[after]):
+            columns[number].append(Lane(before, after, number))
     tallest = max(map(len, columns))
+    boxes: dict[str | Lane, Box] = {}
     for number, column in enumerate(columns):
-        ordered = sorted(column, key=lambda task: (_middle(task, boxes), task))
+        ordered = sorted(column, key=lambda item: (_middle(item, boxes), str(item)))
         offset = (tallest - len(ordered)) * (BOX_HEIGHT + GAP_Y) // 2
-        for place, task in enumerate(ordered):
+        for place, item in enumerate(ordered):
             x = MARGIN + number * (BOX_WIDTH + GAP_X)
-            boxes[task] = Box(task, x, HEADER + MARGIN + offset + place * (BOX_HEIGHT + GAP_Y))
+            boxes[item] = Box(str(item), x, HEADER + offset + place * (BOX_HEIGHT + GAP_Y))
     return boxes
 
 
-def _middle(task: str, boxes: Mapping[str, Box]) -> float:
-    """Return the mean height of what a task waits for: few crossings when a column is sorted by it."""
-    heights = [boxes[before].y for before in phases.TASKS[task].after]
+def _sources(item: str | Lane) -> list[str | Lane]:
+    """Return what stands one column to the left at the other end of an item's arrows."""
+    if isinstance(item, Lane):
+        return [Lane(item.before, item.after, item.column - 1), item.before]
+    return [*phases.TASKS[item].after]
+
+
+def _middle(item: str | Lane, boxes: Mapping[str | Lane, Box]) -> float:
+    """Return the mean height of what an item comes from: few crossings when a column is sorted by it."""
+    heights = [boxes[source].y for source in _sources(item) if source in boxes]
+    if isinstance(item, Lane):
+        heights = heights[:1]
     return sum(heights) / len(heights) if heights else 0.0
 
 
-def _arrow(before: Box, after: Box, colour: str, thickness: float) -> str:
-    x1, y1 = before.x + BOX_WIDTH, before.y + BOX_HEIGHT // 2
-    x2, y2 = after.x - 7, after.y + BOX_HEIGHT // 2
-    bend = GAP_X
-    curve = f"M{x1},{y1} C{x1 + bend},{y1} {x2 - bend},{y2} {x2},{y2}"
-    head = f"M{x2},{y2 - 4} L{x2 + 7},{y2} L{x2},{y2 + 4} Z"
+def _arrow(boxes: Mapping[str | Lane, Box], before: str, after: str, colour: str, thickness: float) -> str:
+    """Return the arrow of an edge, led through its lanes where it is longer than a column."""
+    lanes = sorted((key for key in boxes if isinstance(key, Lane)), key=lambda lane: lane.column)
+    through = [boxes[lane] for lane in lanes if (lane.before, lane.after) == (before, after)]
+    middle = BOX_HEIGHT // 2
+    stops = [boxes[before], *through, boxes[after]]
+    curve = f"M{stops[0].x + BOX_WIDTH},{stops[0].y + middle}"
+    for one, two in pairwise(stops):
+        x1, y1, x2, y2 = one.x + BOX_WIDTH, one.y + middle, two.x, two.y + middle
+        bend = GAP_X // 2
+        end = x2 - HEAD if two is stops[-1] else x2
+        curve += f" C{x1 + bend},{y1} {end - bend},{y2} {end},{y2}"
+        if two is not stops[-1]:
+            curve += f" H{x2 + BOX_WIDTH}"
+    tip, y = stops[-1].x, stops[-1].y + middle
+    head = f"M{tip - HEAD},{y - 4} L{tip},{y} L{tip - HEAD},{y + 4} Z"
     return (
         f'<path d="{curve}" fill="none" stroke="{colour}" stroke-width="{thickness}"/>'
-        f'<path d="{head}" fill="{colour}" data-edge="{before.task} {after.task}"/>'
+        f'<path d="{head}" fill="{colour}" data-edge="{before} {after}"/>'
     )
 
 
@@ -127,14 +162,14 @@ def _box(box: Box, measured: float | None, *, critical: bool) -> str:
     task = phases.TASKS[box.task]
     took = f"{task.minutes:g} min est." if measured is None else f"{measured:.1f} min"
     colour, fill = ("#b45309", "#fff7ed") if critical else ("#4b5563", "#f9fafb")
-    title = task.title if len(task.title) <= 27 else f"{task.title[:26].rstrip()}…"
+    title = task.title if len(task.title) <= 31 else f"{task.title[:30].rstrip()}…"
     return (
         f'<g data-task="{task.id}"><title>{escape(f"{task.id} {task.title}")}</title>'
         f'<rect x="{box.x}" y="{box.y}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="6"'
         f' fill="{fill}" stroke="{colour}"/>'
         f'<text x="{box.x + 8}" y="{box.y + 18}" font-size="12" font-weight="600" fill="#111827">{task.id}'
         f'<tspan font-weight="400" fill="#6b7280" dx="6">{took}</tspan></text>'
-        f'<text x="{box.x + 8}" y="{box.y + 36}" font-size="12" fill="#374151">{escape(title)}</text></g>'
+        f'<text x="{box.x + 8}" y="{box.y + 36}" font-size="11" fill="#374151">{escape(title)}</text></g>'
     )
 
 

@@ -89,9 +89,12 @@ elif words[:2] == ["stack", "export"]:
     if not state.exists():
         sys.exit("error: no stack named %r found" % state.name.split(".")[0])
     print(state.read_text())
-elif words[:2] == ["stack", "init"]:
-    name = words[2]
-    (home / "stacks.json").write_text(json.dumps([{{"name": name, "current": True}}]))
+elif words[:3] == ["stack", "select", "--create"]:
+    (home / "stacks.json").write_text(json.dumps([{{"name": words[3], "current": True}}]))
+elif words[:2] == ["config", "set"]:
+    value = sys.stdin.read()
+    with (home / "values").open("a") as values:
+        values.write(json.dumps([words[words.index("--path") + 1], value]) + "\\n")
 elif words[0] in ("up", "preview"):
     sys.exit(int((home / "status").read_text()) if (home / "status").exists() else 0)
 else:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from xml.etree import ElementTree
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from cloudctl.views import graph
@@ -71,7 +72,7 @@ def test_mermaid_has_every_edge_and_thick_ones_on_the_longest_chain(project: Pro
     name = {task: task.replace("-", "").replace(".", "_") for task in phases.TASKS}
     assert {(a, b) for a, _, b in found} == {(name[a], name[b]) for a, b in phases.edges()}
     chain = [name[task] for task in phases.critical_path()[0]]
-    assert {(a, b) for a, arrow, b in found if arrow == "==>"} == set(zip(chain, chain[1:], strict=False))
+    assert {(a, b) for a, arrow, b in found if arrow == "==>"} == set(pairwise(chain))
 
 
 def test_the_picture_is_well_formed_and_draws_every_task_and_edge(project: Project, cloudctl: Run) -> None:
