@@ -1,0 +1,142 @@
+"""Hosts and plans for property tests: small worlds in which every kind of fault turns up often."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from cluster.budget import GpuDemand, VmDemand
+from cluster.host.model import HostFacts
+from cluster.settings.model import Settings
+
+OWNER = "cloud/prod"
+POOL = "inference-cloud"
+SLOTS = ("0000:41:00", "0000:61:00", "0000:81:00", "0000:a1:00")
+CARDS = tuple(f"{slot}.0" for slot in SLOTS)
+GIB = 1024
+
+_rarely = st.integers(0, 9).map(lambda number: number == 0)
+
+
+@st.composite
+def gpu(draw: st.DrawFn, slot: str, number: int) -> dict[str, Any]:
+    capability = draw(st.sampled_from(["8.9", "8.9", "8.6", "7.0", "6.1", None]))
+    memory = draw(st.sampled_from(["49140MiB", "16376MiB", None]))
+    return {
+        "address": f"{slot}.0",
+        "vendor_device": draw(st.sampled_from(["10de:26b1", "10de:ffff"])),
+        "model": "GPU",
+        "compute_capability": capability,
+        "memory": memory,
+        "iommu_group": None if draw(_rarely) else number,
+        "driver": draw(st.sampled_from(["nvidia", "vfio-pci", None])),
+    }
+
+
+@st.composite
+def group(draw: st.DrawFn, slot: str, number: int) -> dict[str, Any]:
+    devices = [(f"{slot}.0", "vga"), (f"{slot}.1", "audio")]
+    if draw(_rarely):
+        devices.append(("0000:01:00.0", "nvme"))
+    if draw(st.booleans()):
+        devices.append(("0000:00:01.1", "bridge"))
+    return {"id": number, "devices": [{"address": a, "kind": k, "vendor_device": "10de:0001"} for a, k in devices]}
+
+
+def domain(name: str) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(
+        {
+            "name": st.just(name),
+            "owner": st.sampled_from([OWNER, "hpc", "hpc", None]),
+            "state": st.sampled_from(["running", "paused", "shut-off"]),
+            "cores": st.integers(1, 16),
+            "memory": st.integers(1, 48).map(lambda size: f"{size}GiB"),
+            "hostdevs": st.lists(st.sampled_from(CARDS), max_size=2, unique=True),
+        }
+    )
+
+
+@st.composite
+def hosts(draw: st.DrawFn, name: str = "workstation") -> HostFacts:
+    """Return a host: often good enough for some plan, now and then with a fault of any kind."""
+    slots = SLOTS[: draw(st.integers(0, len(SLOTS)))]
+    free = draw(st.integers(0, 2000))
+    raw: dict[str, Any] = {
+        "name": name,
+        "cpu": {
+            "vendor": "amd",
+            "model": "cpu",
+            "cores": None if draw(_rarely) else draw(st.integers(2, 96)),
+            "virtualization": draw(st.sampled_from([True] * 9 + [False, None])),
+        },
+        "memory": None if draw(_rarely) else f"{draw(st.integers(4, 256))}GiB",
+        "iommu": draw(st.sampled_from([True] * 6 + [False, None])),
+        "pools": [
+            {
+                "name": draw(st.sampled_from([POOL, "/"])),
+                "path": "/",
+                "capacity": f"{free + draw(st.integers(1, 300))}GiB",
+                "allocated": f"{draw(st.integers(1, 600_000))}MiB",
+                "device": draw(st.sampled_from(["nvme", "ssd", "hdd", "unknown"])),
+            }
+        ],
+        "nics": [{"name": "eno1", "mbps": draw(st.sampled_from([10000] * 6 + [100, None]))}],
+        "gpus": [draw(gpu(slot, number)) for number, slot in enumerate(slots)],
+        "iommu_groups": [draw(group(slot, number)) for number, slot in enumerate(slots) if not draw(_rarely)],
+        "domains": [draw(domain(each)) for each in draw(st.lists(st.sampled_from(NAMES), max_size=3, unique=True))],
+        "unknown": {"domains": "not asked"} if draw(_rarely) else {},
+    }
+    return HostFacts.model_validate(raw)
+
+
+NAMES = ("control-1", "worker-1", "gpu-1", "gpu-2", "hpc-1", "hpc-2")
+
+
+@st.composite
+def demands(draw: st.DrawFn, index: int = 0) -> VmDemand:
+    return VmDemand(
+        name=draw(st.sampled_from(NAMES)) if index == 0 else f"vm-{index}",
+        host="workstation",
+        cores=draw(st.integers(1, 32)),
+        memory_mib=draw(st.integers(1, 96)) * 512,
+        disks={POOL: draw(st.integers(1, 400)) * GIB},
+        gpus=tuple(GpuDemand(card) for card in draw(st.lists(st.sampled_from(CARDS), max_size=2))),
+    )
+
+
+@st.composite
+def plans(draw: st.DrawFn, most: int = 5) -> list[VmDemand]:
+    return [draw(demands(index)) for index in range(1, draw(st.integers(1, most)) + 1)]
+
+
+@st.composite
+def stacks(draw: st.DrawFn) -> Settings:
+    """Return settings with control planes, workers and GPU workers on one host or two."""
+    names = ["workstation", "workstation-2"][: draw(st.integers(1, 2))]
+    roles = ["control-plane"] * draw(st.sampled_from([1, 1, 3]))
+    roles += ["worker"] * draw(st.integers(0, 2)) + ["gpu-worker"] * draw(st.integers(0, 3))
+    machines = [
+        {
+            "name": f"{role.split('-')[0]}-{index}",
+            "role": role,
+            "host": draw(st.sampled_from(names)),
+            "cores": draw(st.integers(1, 24)),
+            "memory": f"{draw(st.integers(1, 64))}GiB",
+            "disk": f"{draw(st.integers(10, 400))}GiB",
+            "address": f"192.168.200.{11 + index}",
+            "gpus": [
+                {"address": card, "siblings": draw(st.sampled_from(["auto", ["0000:41:00.1"]]))}
+                for card in draw(st.lists(st.sampled_from(CARDS), min_size=1, max_size=2))
+            ]
+            if role == "gpu-worker"
+            else [],
+        }
+        for index, role in enumerate(roles)
+    ]
+    models = [
+        {"name": f"m-{i}", "uri": "s3://models/m", "version": "1", "gpus": i} for i in range(draw(st.integers(0, 3)))
+    ]
+    return Settings.model_validate(
+        {"hosts": [{"name": name} for name in names], "machines": machines, "models": models}
+    )
