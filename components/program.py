@@ -14,6 +14,10 @@ from cluster.budget import Finding, PlanRefusedError, warnings
 from cluster.problems import InputError
 
 
+SHOWN = 32
+"""Exit status by which the language host knows that the program has said itself what is wrong."""
+
+
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Turn bad input and a refused plan into an error message; anything else is a defect and keeps its trace.
@@ -24,7 +28,8 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except (InputError, PlanRefusedError) as error:
-        raise pulumi.RunError(str(error)) from None
+        pulumi.log.error(str(error))
+        raise SystemExit(SHOWN) from None
 
 
 def warn(findings: Sequence[Finding]) -> None:
