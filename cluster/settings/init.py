@@ -99,6 +99,7 @@ def pulumi_runner(project: Path, environment: Mapping[str, str] | None = None) -
             raise InputError("pulumi", [problem]) from None
         if done.returncode:
             said = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]
+            said = said.replace(stdin, "(value)") if stdin else said
             command = f"pulumi {' '.join(arguments[:2])}"
             remedy = (
                 "log in (pulumi login), set PULUMI_CONFIG_PASSPHRASE for a local backend, and run cloudctl init again"

@@ -261,9 +261,9 @@ PROD: list[tuple[str, list[Change], list[str]]] = [
     ),
     (
         "image without checksum",
-        [put("images.url", "https://mirror.lan/noble.img")],
+        [put("images.url", "https://me:hunter2@mirror.lan/noble.img?token=x")],
         [
-            "images.url: is given without images.checksum, so a changed image would boot unseen; write images.checksum:"
+            "images.url: 'https://mirror.lan/noble.img' is given without images.checksum, so a changed image would boot unseen; write images.checksum:"
             " sha256: and what the image's publisher states"
         ],
     ),

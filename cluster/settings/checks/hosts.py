@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator
 
 from cluster.problems import Problem
@@ -37,8 +38,8 @@ def _pools(draft: Draft) -> Iterator[Problem]:
 
 def _images(draft: Draft) -> Iterator[Problem]:
     images = draft.images
-    if images and images.has("url") and images.value.url and "checksum" not in images.bad and not images.value.checksum:
+    if images and images.has("url", "checksum") and images.value.url and not images.value.checksum:
+        shown = re.sub(r"://[^/@]*@", "://", images.value.url.partition("?")[0])  # credentials stay out of messages
         remedy = "write images.checksum: sha256: and what the image's publisher states"
-        yield Problem(
-            "images.url", None, "is given without images.checksum, so a changed image would boot unseen", remedy
-        )
+        reason = "is given without images.checksum, so a changed image would boot unseen"
+        yield Problem("images.url", shown, reason, remedy)
