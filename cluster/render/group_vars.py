@@ -52,7 +52,8 @@ def k3s_vars(settings: Settings) -> str:
     """Return ``group_vars/all/cluster.yml`` for the k3s playbook, as YAML."""
     values: dict[str, Any] = {
         "k3s_version": settings.kubernetes.k3s,
-        "k3s_url": settings.registry.files or "https://github.com/k3s-io/k3s/releases/download",
+        # A mirror of files holds each site under its name, as Kubespray asks for it.
+        "k3s_url": f"{settings.registry.files or 'https:/'}/github.com/k3s-io/k3s/releases/download",
         "k3s_pods": str(settings.network.pods),
         "k3s_services": str(settings.network.services),
         "k3s_registry_mirror": settings.registry.mirror or "",

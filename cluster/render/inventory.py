@@ -56,7 +56,8 @@ def ssh_jump(settings: Settings, machine: Machine) -> str | None:
 
 def _host_vars(settings: Settings, machine: Machine) -> dict[str, Any]:
     address = str(machine.address)
-    ssh = f"-o UserKnownHostsFile={KNOWN_HOSTS} -o StrictHostKeyChecking=accept-new"
+    # Quoted twice, for Ansible and for ssh: the project may lie in a folder with a space in its name.
+    ssh = f"""-o 'UserKnownHostsFile="{KNOWN_HOSTS}"' -o StrictHostKeyChecking=accept-new"""
     jump = ssh_jump(settings, machine)
     return {
         "ansible_host": address,
