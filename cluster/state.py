@@ -75,27 +75,25 @@ def needs_of(export: Mapping[str, Any]) -> dict[str, set[str]]:
 
 
 def minutes_of(export: Mapping[str, Any]) -> dict[str, float]:
-    """Return how many minutes each task took, as far as the state tells: from the end of what it waits for to its own.
+    """Return how many minutes each task took: from when its first resource could begin to when its last one was there.
 
-    The engine notes for every resource when its creation ended. Tasks are left out whose time cannot be told from that:
-    those that nothing of the state starts, and those made before what they wait for was last made anew.
+    """Return how many minutes each task took: from when its first resource could begin to when its last was there.
+    out are resources that need nothing, and those that are older than what they need: that was made anew since.
     """
     tasks = tasks_of(export)
-    ends: dict[str, datetime] = {}
-    for item in resources(export):
-        task, created = tasks.get(str(item["urn"])), item.get("created")
-        if task and created:
-            when = datetime.fromisoformat(str(created))
-            ends[task] = max(ends.get(task, when), when)
-    before: dict[str, set[str]] = {}
-    for earlier, later in task_edges(export):
-        before.setdefault(later, set()).add(earlier)
-    found: dict[str, float] = {}
-    for task, end in ends.items():
-        starts = [ends[earlier] for earlier in before.get(task, ()) if earlier in ends]
-        if starts and max(starts) <= end:
-            found[task] = (end - max(starts)).total_seconds() / 60
-    return found
+    ended = {
+        str(item["urn"]): datetime.fromisoformat(str(item["created"]))
+        for item in resources(export)
+        if item.get("custom") and item.get("created")
+    }
+    spans: dict[str, tuple[datetime, datetime]] = {}
+    for urn, needed in needs_of(export).items():
+        task, end = tasks.get(urn), ended.get(urn)
+        start = max((ended[each] for each in needed if each in ended), default=None)
+        if task and end and start and start <= end:
+            first, last = spans.get(task, (start, end))
+            spans[task] = (min(first, start), max(last, end))
+    return {task: (last - first).total_seconds() / 60 for task, (first, last) in spans.items()}
 
 
 def type_of(urn: str) -> str:

@@ -104,16 +104,15 @@ def _show(data: dict[str, Any]) -> None:
 
     console.show_table(
         f"GPUs, seen from {data['owner']}",
-        ["host", "=address", "model", ">memory", "cc", "=state", "VM", "owner", "planned for"],
+        ["host", "=address", "model", ">memory", "=state", "VM", "owner", "plan"],
         [
             [
                 row["host"],
                 row["address"],
-                row["model"],
+                (row["model"] or "").removeprefix("NVIDIA "),
                 gb(row["memory_mib"]) if row["memory_mib"] else None,
-                row["compute_capability"],
                 row["state"],
-                f"{row['vm']} ({row['vm_state']})" if row["vm_state"] else row["vm"],
+                f"{row['vm']}\n({row['vm_state']})" if row["vm_state"] else row["vm"],
                 row["owner"],
                 row["planned_for"],
             ]

@@ -59,7 +59,7 @@ def _show(data: dict[str, Any]) -> None:
     console.show_table(
         f"Phases of {data['stack']}",
         ["=task", "what", ">resources", "=state", "why"],
-        [[row["task"], row["title"], row["resources"], row["state"], row["reason"]] for row in data["phases"]],
+        [[row["task"], row["title"], row["resources"], row["state"], row["reason"] or " "] for row in data["phases"]],
         "none",
     )
     console.show_table(
@@ -90,7 +90,7 @@ def _show(data: dict[str, Any]) -> None:
         console.say(f"  unknown: {reason}")
     console.show_table(
         "Services",
-        ["name", "namespace", "kind", "version", "=task", "=state"],
+        ["=name", "namespace", "kind", "version", "=task", "=state"],
         [
             [each["name"], each["namespace"], each["kind"], each["version"], each["task"], each["state"]]
             for each in data["services"]

@@ -8,12 +8,13 @@ from typing import Any
 
 from cluster import phases, state
 from cluster.host.model import HostFacts
+from cluster.planned import left_out
 from cluster.settings.model import Machine, Settings
 
 RELEASE = "kubernetes:helm.sh/v3:Release"
 SERVICES = {
-    RELEASE: "Helm release",
-    "kubernetes:postgresql.cnpg.io/v1:Cluster": "PostgreSQL cluster",
+    RELEASE: "Helm",
+    "kubernetes:postgresql.cnpg.io/v1:Cluster": "PostgreSQL",
     "kubernetes:serving.kserve.io/v1beta1:InferenceService": "model",
 }
 _SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105 - the engine's mark of a special value, not a secret
@@ -68,10 +69,10 @@ def task_rows(export: Mapping[str, Any], settings: Settings | None) -> list[dict
         if (owner := tasks.get(str(item["urn"]))) in owned:
             owned[str(owner)].append(item)
     opened = {tasks.get(urn) for urn, _ in state.pending_operations(export)}
-    left_out = skipped(settings) if settings else {}
+    skipped = left_out(settings) if settings else {}
     rows = []
     for task in phases.TASKS.values():
-        found, reason = _state_of(owned[task.id], task.id in opened, left_out.get(task.id))
+        found, reason = _state_of(owned[task.id], task.id in opened, skipped.get(task.id))
         rows.append(
             {
                 "task": task.id,
@@ -83,22 +84,6 @@ def task_rows(export: Mapping[str, Any], settings: Settings | None) -> list[dict
             }
         )
     return rows
-
-
-def skipped(settings: Settings) -> dict[str, str]:
-    """Return task id -> why this stack does without it."""
-    found: dict[str, str] = {}
-    if not settings.gpu_count:
-        found |= {"CLOUD-2.2": "no GPUs"}
-    if not settings.gpu_count or not settings.images.gpu_worker:
-        found |= {"CLOUD-1.2": "no GPUs" if not settings.gpu_count else "images.gpu_worker is off"}
-    if not settings.models:
-        found |= {"CLOUD-5.1": "no models", "CLOUD-5.2": "no models", "CLOUD-6.3": "no models"}
-    if settings.transfer is None or not settings.models:
-        found |= {"CLOUD-6.1": "transfer is not set" if settings.transfer is None else "no models"}
-    if settings.monitoring.federate is None:
-        found |= {"CLOUD-6.2": "monitoring.federate is not set"}
-    return found
 
 
 def vm_rows(export: Mapping[str, Any], settings: Settings | None, hosts: Hosts, owner: str) -> list[dict[str, Any]]:
@@ -185,12 +170,12 @@ def _addresses_in(value: object, path: str = "") -> list[tuple[str, str]]:
     return []
 
 
-def _state_of(owned: list[state.Resource], opened: bool, left_out: str | None) -> tuple[str, str]:
+def _state_of(owned: list[state.Resource], opened: bool, skipped: str | None) -> tuple[str, str]:
     if opened:
         return "pending-operation", "an update was cut off here"
     components = [item for item in owned if not item.get("custom") and (item.get("inputs") or {}).get("task")]
     if not components:
-        return ("skipped", left_out) if left_out else ("missing", "")
+        return ("skipped", skipped) if skipped else ("missing", "")
     silent = [state.name_of(str(item["urn"])) for item in components if not item.get("outputs")]
     failed = [state.name_of(str(item["urn"])) for item in owned if item.get("initErrors")]
     if silent or failed:

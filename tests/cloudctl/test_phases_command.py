@@ -127,19 +127,32 @@ def test_a_missing_file_and_a_table_in_a_file_are_bad_input(project: Project, cl
 
 
 def test_measured_takes_minutes_from_the_state(project: Project, cloudctl: Run) -> None:
-    def item(name: str, task: str, minute: int, *needs: str) -> dict[str, object]:
-        urn = "urn:pulumi:prod::inference-cloud::cloud:x:Y::"
+    """A task lasts from when its first resource could begin to when its last was there."""
+    urn = "urn:pulumi:prod::inference-cloud::cloud:x:Y::"
+
+    def made(name: str, parent: str, minute: int, *needs: str) -> dict[str, object]:
         return {
             "urn": urn + name,
-            "type": "cloud:x:Y",
-            "custom": False,
-            "inputs": {"task": task},
+            "type": "x:y:Z",
+            "custom": True,
+            "parent": urn + parent,
             "created": f"2026-11-23T15:{minute:02}:00Z",
             "dependencies": [urn + each for each in needs],
         }
 
-    found = [item("a", "CLOUD-0.1", 0), item("b", "CLOUD-1.1", 7, "a"), item("c", "CLOUD-2.1", 30, "b")]
+    parents = [
+        {"urn": urn + task, "type": "cloud:x:Y", "custom": False, "inputs": {"task": task}}
+        for task in ("CLOUD-0.1", "CLOUD-1.1", "CLOUD-2.1", "CLOUD-7.1")
+    ]
+    found = [
+        *parents,
+        made("pool", "CLOUD-0.1", 1),
+        made("build", "CLOUD-1.1", 7, "pool"),
+        made("upload", "CLOUD-1.1", 9, "build"),
+        made("install", "CLOUD-2.1", 30, "upload"),
+        made("stale", "CLOUD-7.1", 0, "pool"),
+    ]
     project.state({"version": 3, "deployment": {"resources": found}})
     data = json.loads(cloudctl("phases", "--json", "--measured", "--stack", "prod").stdout)
     took = {task["id"]: task["minutes"] for task in data["tasks"] if task["measured"]}
-    assert took == {"CLOUD-1.1": 7, "CLOUD-2.1": 23}
+    assert took == {"CLOUD-1.1": 8, "CLOUD-2.1": 21}
