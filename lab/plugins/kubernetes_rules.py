@@ -43,7 +43,14 @@ _WHOLE_CLUSTER = frozenset(
     }
 )
 
-_BUILT_IN = frozenset({"", "apps", "autoscaling", "batch", "policy"})
+_BUILT_IN = frozenset({"", "apps", "autoscaling", "batch", "policy"}) | {
+    f"{group}.k8s.io"
+    for group in (
+        *("admissionregistration", "apiextensions", "apiregistration", "authentication", "authorization"),
+        *("certificates", "coordination", "discovery", "events", "flowcontrol.apiserver", "networking", "node"),
+        *("rbac.authorization", "resource", "scheduling", "storage", "storagemigration"),
+    )
+}
 
 NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 """Namespaces that every cluster starts with."""
@@ -66,7 +73,7 @@ def namespaced(kind: str) -> bool:
 
 def built_in(group: str) -> bool:
     """Whether the API server knows a group without any CRD."""
-    return group in _BUILT_IN or (
+    return group in _BUILT_IN
         group.endswith(".k8s.io") and group.count(".") == 2 and not group.startswith("gateway")
     )
 
