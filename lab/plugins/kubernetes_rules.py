@@ -74,8 +74,6 @@ def namespaced(kind: str) -> bool:
 def built_in(group: str) -> bool:
     """Whether the API server knows a group without any CRD."""
     return group in _BUILT_IN
-        group.endswith(".k8s.io") and group.count(".") == 2 and not group.startswith("gateway")
-    )
 
 
 @dataclass(frozen=True)
