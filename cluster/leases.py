@@ -78,7 +78,7 @@ class LeaseFile:
     def _locked(self) -> Iterator[None]:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(self._lock, timeout=self._lock_seconds):
+            with FileLock(self._lock, timeout=self._lock_seconds, poll_interval=0.005):
                 yield
         except Timeout:
             reason = f"is locked by another process for more than {self._lock_seconds:g} s"

@@ -39,12 +39,13 @@ _BYTES = {
 def parse_domain(text: str, state: State, autostart: bool = False) -> Domain:
     """Return a VM from ``virsh dumpxml``; its memory is the most it may have, its vCPUs the most it may plug in."""
     root = _xml(text)
+    _need(root, "memory")
     owner = root.find(f"metadata/{OWNER_TAG}")
     return Domain(
-        name=_text(root, "name"),
+        name=_need(root, "name"),
         owner=owner.text.strip() if owner is not None and owner.text else None,
         state=state,
-        cores=int(_text(root, "vcpu", "1")),
+        cores=int(_need(root, "vcpu")),
         memory=mib(f"{max(1, -(-_size(root.find('memory'), 'KiB') // 1024**2))}MiB"),
         hostdevs=tuple(_hostdevs(root.findall("devices/hostdev"))),
         autostart=autostart,
@@ -70,7 +71,7 @@ def parse_pool(text: str, device: Device = "unknown", own_mib: int = 0) -> PoolF
     capacity = _size(root.find("capacity")) // 1024**2
     allocated = max(0, -(-_size(root.find("allocation")) // 1024**2) - own_mib)
     return PoolFacts(
-        name=_text(root, "name"),
+        name=_need(root, "name"),
         path=_text(root, "target/path", "-"),
         capacity=mib(f"{capacity}MiB") if capacity else None,
         allocated=(mib(f"{allocated}MiB") if allocated else 0) if capacity else None,
@@ -144,6 +145,14 @@ def _xml(text: str) -> ET.Element:
 
 def _text(element: ET.Element, path: str, default: str = "") -> str:
     return (element.findtext(path) or default).strip()
+
+
+def _need(element: ET.Element, path: str) -> str:
+    """Return a text that must be there: a VM without memory is a misreading, not a VM that needs none."""
+    text = _text(element, path)
+    if not text:
+        raise ValueError(f"{element.tag} has no {path}")
+    return text
 
 
 def _size(element: ET.Element | None, unit: str = "bytes") -> int:

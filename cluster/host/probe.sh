@@ -13,16 +13,17 @@ shift 3
 text() { printf '@@ %s\n%s\n' "$1" "$2"; }
 fail() { printf '@@! %s\n%s\n' "$1" "$2"; }
 
-# ask NAME COMMAND...: the command's output, or the first lines of what it complained about.
+# ask NAME COMMAND...: the command's output, or the first lines of what it complained about. The script itself may come
+# from standard input, so no command may read that.
 ask() {
   what=$1
   shift
   if ! command -v "$1" >/dev/null 2>&1; then
     fail "$what" "$1 is not installed"
-  elif out=$(timeout 20 "$@" 2>/dev/null); then
+  elif out=$(timeout 20 "$@" 2>/dev/null </dev/null); then
     text "$what" "$out"
   else
-    fail "$what" "$(timeout 20 "$@" 2>&1 >/dev/null | grep -v '^$' | head -n 2)"
+    fail "$what" "$(timeout 20 "$@" 2>&1 >/dev/null </dev/null | grep -v '^$' | head -n 2)"
   fi
 }
 
@@ -126,18 +127,18 @@ libvirt() {
   virsh_ask running list --state-running --name
   virsh_ask paused list --state-paused --name
   virsh_ask autostart list --all --autostart --name
-  virsh -r -c "$uri" list --all --name 2>/dev/null | while read -r domain; do
+  virsh -r -c "$uri" list --all --name 2>/dev/null </dev/null | while read -r domain; do
     [ -n "$domain" ] && virsh_ask "domain $domain" dumpxml "$domain"
   done
   virsh_ask pools pool-list --all --name
-  virsh -r -c "$uri" pool-list --all --name 2>/dev/null | while read -r each; do
+  virsh -r -c "$uri" pool-list --all --name 2>/dev/null </dev/null | while read -r each; do
     [ -n "$each" ] || continue
-    xml=$(virsh -r -c "$uri" pool-dumpxml "$each" 2>/dev/null)
+    xml=$(virsh -r -c "$uri" pool-dumpxml "$each" 2>/dev/null </dev/null)
     text "pool $each" "$xml"
     path=$(printf '%s\n' "$xml" | sed -n 's|.*<path>\(.*\)</path>.*|\1|p' | head -n 1)
     [ -n "$path" ] && [ "$where" = here ] && space "$each" "$path"
     # Of our own pool also what our volumes take: the rest is others'.
-    [ "$each" = "$pool" ] && virsh -r -c "$uri" vol-list "$each" 2>/dev/null | awk 'NR > 2 && NF { print $1 }' |
+    [ "$each" = "$pool" ] && virsh -r -c "$uri" vol-list "$each" 2>/dev/null </dev/null | awk 'NR > 2 && NF { print $1 }' |
       while read -r volume; do virsh_ask "volume $volume" vol-dumpxml --pool "$each" "$volume"; done
   done
 }
@@ -147,7 +148,7 @@ hardware_by_libvirt() {
   virsh_ask capabilities capabilities
   virsh_ask nodeinfo nodeinfo
   virsh_ask nodedevs nodedev-list --cap pci
-  virsh -r -c "$uri" nodedev-list --cap pci 2>/dev/null | while read -r each; do
+  virsh -r -c "$uri" nodedev-list --cap pci 2>/dev/null </dev/null | while read -r each; do
     [ -n "$each" ] && virsh_ask "nodedev $each" nodedev-dumpxml "$each"
   done
 }

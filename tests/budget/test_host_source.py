@@ -1,0 +1,162 @@
+"""Facts of a stack's hosts: from files, from this machine, and over ssh, with stand-ins for virsh and ssh on PATH."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cluster.host.collect import collect
+from cluster.host.model import dump_facts
+from cluster.host.source import facts_for
+from cluster.problems import InputError
+from cluster.settings.model import Host, Settings
+
+CAPTURED = Path(__file__).parent / "captured"
+
+VIRSH = """#!/bin/sh
+echo "$@" >>"$LOG"
+case "$*" in
+*" version") cat "$CAPTURED/version.txt" ;;
+*" list --all --name") printf 'gpu-1\\nhpc-gpu-1\\n\\n' ;;
+*" list --state-running --name") printf 'gpu-1\\n\\n' ;;
+*" list --state-paused --name") echo ;;
+*" list --all --autostart --name") printf 'gpu-1\\n\\n' ;;
+*" dumpxml gpu-1") cat "$CAPTURED/domain-running.xml" ;;
+*" dumpxml hpc-gpu-1") cat "$CAPTURED/domain-shutoff.xml" ;;
+*" pool-list --all --name") printf 'inference-cloud\\nscratch\\n\\n' ;;
+*" pool-dumpxml inference-cloud") cat "$CAPTURED/pool-active.xml" ;;
+*" pool-dumpxml scratch") cat "$CAPTURED/pool-inactive.xml" ;;
+*" vol-list inference-cloud") printf ' Name Path\\n-----\\n gpu-1.qcow2   /x\\n\\n' ;;
+*" vol-dumpxml --pool inference-cloud gpu-1.qcow2") cat "$CAPTURED/volume.xml" ;;
+*" capabilities") cat "$CAPTURED/capabilities.xml" ;;
+*" nodeinfo") cat "$CAPTURED/nodeinfo.txt" ;;
+*" nodedev-list --cap pci") printf 'pci_0000_41_00_0\\n\\n' ;;
+*" nodedev-dumpxml pci_0000_41_00_0") cat "$CAPTURED/nodedev-gpu.xml" ;;
+*) echo "error: unexpected: $*" >&2; exit 1 ;;
+esac
+"""
+
+SSH = """#!/bin/sh
+echo "ssh $*" >>"$LOG"
+for last in "$@"; do :; done
+exec sh -c "$last"
+"""
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Return a function that puts stand-in tools first on PATH; it returns the log of what they were asked."""
+
+    def install(**scripts: str) -> Path:
+        for name, script in scripts.items():
+            path = tmp_path / "bin" / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(script)
+            path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+        monkeypatch.setenv("LOG", str(tmp_path / "log"))
+        monkeypatch.setenv("CAPTURED", str(CAPTURED))
+        return tmp_path / "log"
+
+    return install
+
+
+def stack(prod: Settings, *hosts: Host) -> Settings:
+    return prod.model_copy(update={"hosts": hosts})
+
+
+def test_this_machine_answers_or_says_why_not() -> None:
+    facts = collect(Host(name="here"))
+    assert facts.cpu.cores
+    assert facts.memory
+    assert facts.pools or "pools" in facts.unknown
+    assert facts.domains or facts.libvirt or "domains" in facts.unknown
+    for path, value in (("iommu", facts.iommu), ("cpu.virtualization", facts.cpu.virtualization)):
+        assert value is not None or facts.unknown[path]
+
+
+def test_libvirt_here_is_only_read(prod: Settings, tools: Callable[..., Path]) -> None:
+    log = tools(virsh=VIRSH)
+    facts = facts_for(stack(prod, Host(name="here")))["here"]
+    assert [(each.name, each.owner, each.state) for each in facts.domains] == [
+        ("gpu-1", "cloud/prod", "running"),
+        ("hpc-gpu-1", "hpc", "shut-off"),  # by its name, as the settings name the HPC cluster
+    ]
+    own = next(pool for pool in facts.pools if pool.name == "inference-cloud")
+    assert own.allocated == 590 * 1024 + 1
+    assert "pools.scratch" in facts.unknown
+    assert "domains" not in facts.unknown
+    calls = log.read_text().splitlines()
+    assert all(call.startswith("-r -c qemu:///system ") for call in calls)
+    assert {call.split()[3] for call in calls} == {
+        "version",
+        "list",
+        "dumpxml",
+        "pool-list",
+        "pool-dumpxml",
+        "vol-list",
+        "vol-dumpxml",
+    }
+
+
+def test_a_host_by_ssh_is_read_as_itself(prod: Settings, tools: Callable[..., Path]) -> None:
+    log = tools(virsh=VIRSH, ssh=SSH)
+    uri = "qemu+ssh://lab@far.example:2222/system?keyfile=/k/id"
+    facts = facts_for(stack(prod, Host(name="far", uri=uri)))["far"]
+    assert facts.cpu.cores
+    assert [each.name for each in facts.domains] == ["gpu-1", "hpc-gpu-1"]
+    first, *rest = log.read_text().splitlines()
+    assert first.startswith(
+        "ssh -o BatchMode=yes -o ConnectTimeout=10 -p 2222 -i /k/id -- lab@far.example sh -s here qemu:///system"
+    )
+    assert all(call.startswith("-r -c qemu:///system ") for call in rest)
+
+
+def test_a_host_by_tls_is_asked_through_libvirt_alone(prod: Settings, tools: Callable[..., Path]) -> None:
+    log = tools(virsh=VIRSH)
+    facts = facts_for(stack(prod, Host(name="far", uri="qemu+tls://far.example/system")))["far"]
+    assert (facts.cpu.cores, [gpu.address for gpu in facts.gpus]) == (64, ["0000:41:00.0"])
+    assert facts.kernel is None
+    assert "only libvirt" in facts.unknown["nics"]
+    assert all(call.startswith("-r -c qemu+tls://far.example/system ") for call in log.read_text().splitlines())
+
+
+def test_a_host_that_does_not_answer_gives_its_reason_for_everything(
+    prod: Settings, tools: Callable[..., Path]
+) -> None:
+    tools(ssh="#!/bin/sh\necho 'connect to host far port 22: No route to host' >&2\nexit 255\n")
+    facts = facts_for(stack(prod, Host(name="far", uri="qemu+ssh://far/system")))["far"]
+    assert facts.memory is None
+    assert facts.unknown["memory"] == "ssh could not read host far: connect to host far port 22: No route to host"
+    assert facts.unknown["domains"] == facts.unknown["memory"]
+
+
+def test_a_libvirt_that_refuses_gives_its_words(prod: Settings, tools: Callable[..., Path]) -> None:
+    tools(virsh='#!/bin/sh\necho "error: Failed to connect socket: Permission denied" >&2\nexit 1\n')
+    facts = facts_for(stack(prod, Host(name="here")))["here"]
+    assert facts.unknown["domains"] == "error: Failed to connect socket: Permission denied"
+
+
+def test_files_hold_one_host_or_several(prod: Settings, tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    two = str(root / "lab/hosts/two-hosts.yaml")
+    facts = facts_for(stack(prod, Host(name="workstation-2", facts=two), Host(name="workstation", facts=two)))
+    assert list(facts) == ["workstation-2", "workstation"]
+    alone = tmp_path / "one.yaml"
+    alone.write_text(dump_facts(facts["workstation"]))
+    assert facts_for(stack(prod, Host(name="workstation", facts=str(alone)))) == {"workstation": facts["workstation"]}
+
+
+def test_every_problem_of_every_file_is_told_at_once(prod: Settings, tmp_path: Path) -> None:
+    twin = str(Path(__file__).parents[2] / "lab/hosts/workstation.yaml")
+    absent = str(tmp_path / "absent.yaml")
+    with pytest.raises(InputError) as caught:
+        facts_for(stack(prod, Host(name="other", facts=twin), Host(name="third", facts=absent)))
+    assert "holds no facts of host other" in str(caught.value)
+    assert "absent.yaml" in str(caught.value)
+    with pytest.raises(InputError, match="holds no facts of host other"):
+        facts_for(stack(prod, Host(name="other", facts=twin)))
