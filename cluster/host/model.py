@@ -1,7 +1,7 @@
 """HostFacts: what is known of one host, as a YAML file says it or as the host itself answered.
 
-A fact that could not be read is ``None`` and has its reason in ``unknown``, never a zero. The same file is a host's twin in
-the lab, the input of the verdict and the props of the Host component that policies read.
+A fact that could not be read is ``None`` and has its reason in ``unknown``, never a zero. The same file is a host's twin
+in the lab, the input of the verdict and the props of the Host component that policies read.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class HostFacts(Section):
     kernel: str | None = None
     libvirt: str | None = None
     qemu: str | None = None
-    unknown: Annotated[dict[str, str], Field(description="path of a fact that could not be read -> why")] = {}
+    unknown: Annotated[dict[str, str], Field(description="path of a fact that could not be read -> why")] = {}  # noqa: RUF012
 
     def gpu(self, address: str) -> GpuFacts | None:
         """Return the GPU at an address, or None."""
@@ -127,7 +127,9 @@ def load_facts(path: Path) -> tuple[HostFacts, ...]:
         remedy = "write one with: cloudctl host facts > FILE"
         raise InputError(str(path), [Problem("file", None, error.strerror or "cannot be read", remedy)]) from None
     except yaml.YAMLError as error:
-        raise InputError(str(path), [Problem("file", None, f"is not YAML: {error}", "mend the line it names")]) from None
+        raise InputError(
+            str(path), [Problem("file", None, f"is not YAML: {error}", "mend the line it names")]
+        ) from None
     found: list[HostFacts] = []
     problems: list[Problem] = []
     for index, item in enumerate(raw if isinstance(raw, list) else [raw]):
@@ -136,7 +138,9 @@ def load_facts(path: Path) -> tuple[HostFacts, ...]:
         except ValidationError as error:
             prefix = f"[{index}]." if isinstance(raw, list) else ""
             problems += [
-                Problem(prefix + ".".join(map(str, each["loc"])), each["input"], each["msg"], "see: cloudctl host schema")
+                Problem(
+                    prefix + ".".join(map(str, each["loc"])), each["input"], each["msg"], "see: cloudctl host schema"
+                )
                 for each in error.errors()
             ]
     if problems:
