@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cluster.budget.capacity import Sum, sums
 from cluster.budget.demand import GpuDemand, VmDemand, demand_from_props, demand_props, demands_from
 from cluster.budget.errors import (
     GPUAlreadyAllocatedError,
@@ -33,6 +34,7 @@ __all__ = [
     "MixedPlanRefusedError",
     "NearestFit",
     "PlanRefusedError",
+    "Sum",
     "VmDemand",
     "demand_from_props",
     "demand_props",
@@ -46,6 +48,7 @@ __all__ = [
     "nearest_fit",
     "refusals",
     "refuse",
+    "sums",
     "supply_props",
     "usable_gpus",
     "warnings",

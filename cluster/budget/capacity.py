@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +24,7 @@ class Sum:
     reserve: int
     have: int
     text: Callable[[int], str]
+    pool: str | None = None
 
     @property
     def need(self) -> int:
@@ -32,49 +32,69 @@ class Sum:
         return sum(size for _, size in (*self.planned, *self.others)) + self.reserve
 
 
+def sums(plan: HostPlan) -> list[Sum]:
+    """Return cores, memory, each planned pool and GPUs of a host; a resource that the facts do not tell is left out."""
+    found: list[Sum] = []
+    facts, limits, others = plan.facts, plan.limits, plan.running_others
+    if facts.cpu.cores is not None:
+        planned = [(demand.name, demand.cores) for demand in plan.demands]
+        taken = [(domain.name, domain.cores) for domain in others]
+        have = int(facts.cpu.cores * limits.vcpus_per_core)
+        found.append(Sum("cpu", planned, taken, limits.reserve_cores, have, lambda number: f"{number} cores"))
+    if facts.memory is not None:
+        planned = [(demand.name, demand.memory_mib) for demand in plan.demands]
+        taken = [(domain.name, int(domain.memory)) for domain in others]
+        found.append(Sum("ram", planned, taken, limits.reserve_memory_mib, int(facts.memory), gb))
+    found += _disk_sums(plan)
+    planned = [(demand.name, len(demand.gpus)) for demand in plan.demands if demand.gpus]
+    if planned or plan.gpus:
+        counts = [(domain.name, sum(address in plan.gpus for address in domain.hostdevs)) for domain in others]
+        found.append(Sum("gpus", planned, [each for each in counts if each[1]], 0, len(plan.gpus), str))
+    return found
+
+
 def capacity(plan: HostPlan) -> list[Finding]:
-    """Return a refusal for every resource of the host that the plan would overrun."""
-    found = [*_cpu(plan), *_memory(plan), *_disks(plan), *_gpus(plan)]
+    """Return a refusal for every resource of the host that the plan would overrun, or whose size is not known."""
+    found = [_too_much(plan, total) for total in sums(plan) if total.need > total.have and not _untold(plan, total)]
+    if plan.facts.cpu.cores is None:
+        found.append(plan.unknown("cpu.cores", "the number of cores"))
+    if plan.facts.memory is None:
+        found.append(plan.unknown("memory", "the memory"))
+    found += _unusable_pools(plan)
+    if plan.wants_gpus and plan.is_unknown("gpus"):
+        found.append(plan.unknown("gpus", "the list of GPUs"))
     if plan.is_unknown("domains"):
         found.append(plan.unknown("domains", "the list of VMs"))
     return found
 
 
-def _cpu(plan: HostPlan) -> list[Finding]:
-    cores = plan.facts.cpu.cores
-    if cores is None:
-        return [plan.unknown("cpu.cores", "the number of cores")]
-    planned = [(demand.name, demand.cores) for demand in plan.demands]
-    others = [(_named(plan, domain.name), domain.cores) for domain in plan.running_others]
-    have = int(cores * plan.limits.vcpus_per_core)
-    return _judge(plan, Sum("cpu", planned, others, plan.limits.reserve_cores, have, lambda n: f"{n} cores"))
+def _untold(plan: HostPlan, total: Sum) -> bool:
+    """Whether a sum says nothing about this plan: GPUs that nobody wants, or that could not be listed."""
+    return total.resource == "gpus" and (not total.planned or plan.is_unknown("gpus"))
 
 
-def _memory(plan: HostPlan) -> list[Finding]:
-    if plan.facts.memory is None:
-        return [plan.unknown("memory", "the memory")]
-    planned = [(demand.name, demand.memory_mib) for demand in plan.demands]
-    others = [(_named(plan, domain.name), int(domain.memory)) for domain in plan.running_others]
-    return _judge(plan, Sum("ram", planned, others, plan.limits.reserve_memory_mib, int(plan.facts.memory), gb))
-
-
-def _disks(plan: HostPlan) -> list[Finding]:
+def _disk_sums(plan: HostPlan) -> list[Sum]:
     wanted: dict[str, list[tuple[str, int]]] = {}
     for demand in plan.demands:
         for name, size in demand.disks.items():
             wanted.setdefault(name, []).append((demand.name, size))
-    found: list[Finding] = []
+    found: list[Sum] = []
     for name, planned in wanted.items():
+        pool = plan.pool(name)
+        if pool is not None and pool.capacity is not None and pool.allocated is not None:
+            others = [("other files", int(pool.allocated))] if pool.allocated else []
+            found.append(Sum("disk", planned, others, plan.limits.reserve_disk_mib, int(pool.capacity), gb, name))
+    return found
+
+
+def _unusable_pools(plan: HostPlan) -> list[Finding]:
+    found: list[Finding] = []
+    for name in dict.fromkeys(name for demand in plan.demands for name in demand.disks):
         pool = plan.pool(name)
         if pool is None:
             found.append(_pool_missing(plan, name))
         elif pool.capacity is None or pool.allocated is None:
             found.append(plan.unknown(f"pools.{pool.name}", f"the free space of pool {name} at {pool.path}"))
-        else:
-            others = [("other files", int(pool.allocated))] if pool.allocated else []
-            found += _judge(
-                plan, Sum("disk", planned, others, plan.limits.reserve_disk_mib, int(pool.capacity), gb), pool=name
-            )
     return found
 
 
@@ -93,40 +113,27 @@ def _pool_missing(plan: HostPlan, name: str) -> Finding:
     )
 
 
-def _gpus(plan: HostPlan) -> list[Finding]:
-    planned = [(demand.name, len(demand.gpus)) for demand in plan.demands if demand.gpus]
-    if not planned:
-        return []
-    if plan.is_unknown("gpus"):
-        return [plan.unknown("gpus", "the list of GPUs")]
-    held = Counter(domain.name for domain in plan.running_others for address in domain.hostdevs if address in plan.gpus)
-    others = [(_named(plan, name), count) for name, count in held.items()]
-    return _judge(plan, Sum("gpus", planned, others, 0, len(plan.gpus), str))
-
-
-def _judge(plan: HostPlan, total: Sum, pool: str | None = None) -> list[Finding]:
-    if total.need <= total.have:
-        return []
-    where = f"pool {pool} of host {plan.host}" if pool else f"host {plan.host}"
+def _too_much(plan: HostPlan, total: Sum) -> Finding:
+    where = f"pool {total.pool} of host {plan.host}" if total.pool else f"host {plan.host}"
     message = (
         f"Insufficient {total.resource}: need {total.text(total.need)}, have {total.text(total.have)}"
-        f" on {where} ({_breakdown(total)})"
+        f" on {where} ({_breakdown(plan, total)})"
     )
-    return [Finding(f"insufficient-{total.resource}", "refuse", plan.host, None, message, _remedy(plan, total))]
+    return Finding(f"insufficient-{total.resource}", "refuse", plan.host, None, message, _remedy(plan, total))
 
 
-def _breakdown(total: Sum) -> str:
-    parts = [f"planned {_sum_text(total, total.planned)}"]
+def _breakdown(plan: HostPlan, total: Sum) -> str:
+    parts = [f"planned {_sum_text(plan, total, total.planned)}"]
     if total.others:
-        parts.append(f"others {_sum_text(total, total.others)}")
+        parts.append(f"others {_sum_text(plan, total, total.others, owned=True)}")
     if total.reserve:
         parts.append(f"reserve of the host {total.text(total.reserve)}")
     return "; ".join(parts)
 
 
-def _sum_text(total: Sum, parts: Sequence[tuple[str, int]]) -> str:
+def _sum_text(plan: HostPlan, total: Sum, parts: Sequence[tuple[str, int]], *, owned: bool = False) -> str:
     shown = heapq.nlargest(SHOWN, parts, key=lambda part: part[1])
-    names = ", ".join(f"{name} {total.text(size)}" for name, size in shown)
+    names = ", ".join(f"{_owned(plan, name) if owned else name} {total.text(size)}" for name, size in shown)
     more = f" and {len(parts) - SHOWN} more" if len(parts) > SHOWN else ""
     return f"{total.text(sum(size for _, size in parts))}: {names}{more}"
 
@@ -139,7 +146,7 @@ def _remedy(plan: HostPlan, total: Sum) -> str:
     smaller = f"ask for {total.text(missing)} less on {plan.host}; the nearest plan that fits: cloudctl capacity"
     if total.resource == "disk":
         return f"free space there, or {smaller}"
-    names = _enough([(name.split(" ")[0], size) for name, size in total.others], missing)
+    names = _enough(total.others, missing)
     if not names:
         return smaller
     commands = " && ".join(plan.limits.stop_command(name) for name in names)
@@ -157,6 +164,9 @@ def _enough(others: Iterable[tuple[str, int]], missing: int) -> list[str]:
     return names if missing <= 0 else []
 
 
-def _named(plan: HostPlan, name: str) -> str:
-    owner = plan.domains[name].owner
-    return f"{name} ({f'owner {owner}' if owner else 'owner not known'})"
+def _owned(plan: HostPlan, name: str) -> str:
+    """Return a VM's name with its owner; what is not a VM has none."""
+    domain = plan.domains.get(name)
+    if domain is None:
+        return name
+    return f"{name} ({f'owner {domain.owner}' if domain.owner else 'owner not known'})"

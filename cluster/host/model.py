@@ -1,7 +1,7 @@
 """HostFacts: what is known of one host, as a YAML file says it or as the host itself answered.
 
-A fact that could not be read is ``None`` and has its reason in ``unknown``, never a zero. The same file is a host's twin
-in the lab, the input of the verdict and the props of the Host component that policies read.
+A fact that could not be read is ``None`` and has its reason in ``unknown``, never a zero. The same file is a host's
+twin in the lab, the input of the verdict and the props of the Host component that policies read.
 """
 
 from __future__ import annotations
