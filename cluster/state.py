@@ -77,7 +77,7 @@ def needs_of(export: Mapping[str, Any]) -> dict[str, set[str]]:
 def minutes_of(export: Mapping[str, Any]) -> dict[str, float]:
     """Return how many minutes each task took: from when its first resource could begin to when its last was there.
 
-    The engine notes for every resource when its creation ended; it began when the last one that it needs had ended. Left
+    The engine notes for every resource when its creation ended; it began when the last one it needs had ended. Left
     out are resources that need nothing, and those that are older than what they need: that was made anew since.
     """
     tasks = tasks_of(export)
