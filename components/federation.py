@@ -38,7 +38,7 @@ class Federation(TaskComponent):
         other = args.settings.hpc.name if args.settings.hpc else "hpc"
         props = {"target": args.target, "cluster": other}
         super().__init__("cloud:integration:Federation", name, "CLOUD-6.2", props, opts)
-        kube.custom(
+        scrape = kube.custom(
             self,
             "federate",
             ("monitoring.coreos.com/v1alpha1", "ScrapeConfig"),
@@ -46,7 +46,7 @@ class Federation(TaskComponent):
             scrape_config(args.target, other),
         )
         config_map(self, dashboards.comparison(other), args.namespace, args.datasource, args.folder)
-        self.register_outputs({"target": args.target})
+        self.register_outputs({"target": kube.known_after(args.target, scrape)})
 
 
 def scrape_config(target: str, other: str) -> dict[str, object]:

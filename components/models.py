@@ -58,14 +58,12 @@ class Models(TaskComponent):
             model.name: kube.known_after(inference_service.ready_url(model), services[model.name]) for model in models
         }
         domain = args.settings.serving.domain
-        self.register_outputs(
-            {
-                "urls": {
-                    model.name: f"https://{inference_service.outside_host(model, domain)}:{addresses.HTTPS_NODE_PORT}"
-                    for model in models
-                }
-            }
-        )
+        urls = {
+            model.name: f"https://{inference_service.outside_host(model, domain)}:{addresses.HTTPS_NODE_PORT}"
+            for model in models
+        }
+        told = {model: kube.known_after(url, services[model]) for model, url in urls.items()}
+        self.register_outputs({"namespace": where, "urls": told})
 
     def _service(self, model: Model, args: ModelsArgs, where: pulumi.Output[str]) -> CustomResource:
         access = kube.secret(

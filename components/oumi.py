@@ -49,7 +49,7 @@ class WorkflowCheck(TaskComponent):
             resources=resources("10m", "32Mi"),
         )
         container["args"] = list(args.ready_urls.values())
-        Job(
+        job = Job(
             "workflow-check",
             metadata={"name": "workflow-check", "namespace": where, "annotations": {"pulumi.com/skipAwait": "true"}},
             spec={
@@ -59,4 +59,4 @@ class WorkflowCheck(TaskComponent):
             },
             opts=self.child(),
         )
-        self.register_outputs({"job": "oumi/workflow-check"})
+        self.register_outputs({"job": kube.known_after("oumi/workflow-check", job)})

@@ -51,11 +51,11 @@ class Performance(TaskComponent):
         }
         super().__init__("cloud:integration:Performance", name, "CLOUD-6.3", props, opts)
         where = kube.name_of(kube.namespace(self, "performance", "restricted"))
-        for model in args.settings.models:
-            self._check(model, args, where)
-        self.register_outputs({"namespace": where})
+        jobs = {model.name: self._check(model, args, where) for model in args.settings.models}
+        told = {model: kube.known_after(f"performance/load-{model}", job) for model, job in jobs.items()}
+        self.register_outputs({"namespace": where, "jobs": told})
 
-    def _check(self, model: Model, args: PerformanceArgs, where: pulumi.Output[str]) -> None:
+    def _check(self, model: Model, args: PerformanceArgs, where: pulumi.Output[str]) -> Job:
         files = {
             "load.js": load_test.SCRIPT,
             "plan.json": load_test.plan(model),
@@ -73,7 +73,7 @@ class Performance(TaskComponent):
         container["args"] = [args.ready_urls[model.name]]
         volume = {"name": "checks", "configMap": {"name": kube.known_after(name, config)}}
         digest = hashlib.sha256("".join(files.values()).encode()).hexdigest()[:16]
-        Job(
+        return Job(
             name,
             metadata={"name": name, "namespace": where, "annotations": {"pulumi.com/skipAwait": "true"}},
             spec={

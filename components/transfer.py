@@ -51,7 +51,7 @@ class ModelTransfer(TaskComponent):
             {"AWS_ACCESS_KEY_ID": args.s3.user, "AWS_SECRET_ACCESS_KEY": args.s3.password},
         )
         pod = _pod(args, kube.known_after("transfer-s3", login), kube.known_after(_NAME, claim))
-        CronJob(
+        job = CronJob(
             _NAME,
             metadata={"name": _NAME, "namespace": where},
             spec={
@@ -64,7 +64,7 @@ class ModelTransfer(TaskComponent):
             },
             opts=self.child(),
         )
-        self.register_outputs({"cron_job": f"transfer/{_NAME}"})
+        self.register_outputs({"cron_job": kube.known_after(f"transfer/{_NAME}", job)})
 
     def _claim(self, wish: Transfer, where: pulumi.Output[str]) -> PersistentVolumeClaim:
         """Make a claim on the folder: a pod that names a host path itself would need a privileged namespace."""
