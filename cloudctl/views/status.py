@@ -61,7 +61,7 @@ def task_rows(export: Mapping[str, Any], settings: Settings | None) -> list[dict
 
     done: its components have told their outputs, which they do when all of their parts are there; partial: some part is
     missing or said that it did not come up; pending-operation: an update was cut off inside it; skipped: this stack
-    does not have it; missing: not there yet.
+    does not have it; missing: nothing of it is there yet. A component alone, without any part, is nothing.
     """
     tasks = state.tasks_of(export)
     owned: dict[str, list[state.Resource]] = {task: [] for task in phases.TASKS}
@@ -178,6 +178,8 @@ def _state_of(owned: list[state.Resource], opened: bool, skipped: str | None) ->
         return ("skipped", skipped) if skipped else ("missing", "")
     silent = [state.name_of(str(item["urn"])) for item in components if not item.get("outputs")]
     failed = [state.name_of(str(item["urn"])) for item in owned if item.get("initErrors")]
+    if silent and not any(item.get("custom") for item in owned):
+        return "missing", "not begun"
     if silent or failed:
         return "partial", f"not finished: {', '.join([*silent, *failed])}"
     return "done", ""

@@ -161,6 +161,16 @@ def test_a_component_that_told_no_outputs_is_partial(project: Project, cloudctl:
     assert (row["state"], row["reason"]) == ("partial", "not finished: mlflow")
 
 
+def test_a_component_that_still_waits_for_others_has_not_begun(project: Project, cloudctl: Run) -> None:
+    export = states.without(states.whole(), "CLOUD-3.4")
+    kserve = states.component("cloud:mlops:KServe", "kserve", states.STACK, {"task": "CLOUD-3.4"}, {})
+    export["deployment"]["resources"].append(kserve)
+    project.state(export)
+    project.facts(running())
+    row = next(row for row in ask(cloudctl, 1)["phases"] if row["task"] == "CLOUD-3.4")
+    assert (row["state"], row["reason"], row["resources"]) == ("missing", "not begun", 0)
+
+
 def test_a_resource_that_did_not_come_up_makes_its_task_partial(project: Project, cloudctl: Run) -> None:
     export = states.whole()
     release = next(
