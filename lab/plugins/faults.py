@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from lab.faults import Fault
 
 SPENT = "faults-spent"
+_PROGRAM = "pulumi-language-python-exec"
 DEFAULT_HANG_SECONDS = 300.0
 """What helm waits for at most, and the libvirt provider for a domain, where a resource says nothing else."""
 
@@ -53,7 +56,14 @@ class Faults:
         return self._store.folder / f"{SPENT}.json"
 
     def play(self, fault: Fault, name: str, operation: str, timeout: float) -> None:
-        """Do what a fault does. Always raises PluginError or one of its kinds."""
+        """Do what a fault does. Raises PluginError or one of its kinds, except where another process was ended."""
+        if fault.effect == "kill-engine":
+            os.kill(os.getppid(), signal.SIGKILL)
+            raise UnavailableError("the engine is gone")
+        if fault.effect == "kill-program":
+            for pid in programs_of(os.getppid()):
+                os.kill(pid, signal.SIGKILL)
+            return
         if fault.effect == "kill-plugin":
             raise KilledError(fault.message or "killed by the fault file")
         if fault.effect == "lose-connection":
@@ -68,11 +78,29 @@ class Faults:
         raise PluginError(f"timed out after {waited:g}s waiting for the {operation} of {name}{detail}")
 
 
-def _read_counts(path: Path) -> dict[str, int]:
+def programs_of(engine: int) -> list[int]:
+    """Return the processes that run a Pulumi program for an engine: those that its language hosts started."""
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it ended meanwhile
+        parents[int(stat.parent.name)] = int(fields[1])
+    return [pid for pid in parents if _command(pid) == _PROGRAM and parents.get(parents[pid]) == engine]
 
+
+def _command(pid: int) -> str:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    return next((Path(word.decode()).name for word in words if word.endswith(_PROGRAM.encode())), "")
+
+
+def _read_counts(path: Path) -> dict[str, int]:
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
 def _write_counts(path: Path, counts: dict[str, int]) -> None:
-
     replace_file(path, json.dumps(counts))

@@ -141,8 +141,9 @@ class Libvirt(Plugin):
             return None
         identity = op.id if op.kind == CLOUD_INIT else found[0]
         inputs = {name: value for name, value in op.old_inputs.items() if name != "__defaults"}
-        outputs = _live(op.kind, state, found[1], inputs or {"name": found[1]["name"]})
-        live_inputs = {name: outputs.get(name, value) for name, value in inputs.items()} or {"name": found[1]["name"]}
+        inputs = inputs or _imported(op.kind, found[1])
+        outputs = _live(op.kind, state, found[1], inputs)
+        live_inputs = {name: outputs.get(name, value) for name, value in inputs.items()}
         if op.kind == DOMAIN:
             live_inputs.pop("networkInterfaces", None)
             if "networkInterfaces" in inputs:
@@ -201,6 +202,24 @@ def _previewed(interface: Properties, before: Properties) -> Properties:
     if not isinstance(given, dict):
         return interface
     return interface | {key: before.get(key, UNKNOWN) for key in INTERFACE_COMPUTED if interface.get(key) is None}
+
+
+def _imported(kind: str, record: Record) -> Properties:
+    """Return the inputs that an import by id finds out; a stylesheet is not among them, nor what it made."""
+    wanted = {
+        DOMAIN: ("name", "vcpu", "memory", "running", "autostart"),
+        NETWORK: ("name", "mode", "addresses", "autostart"),
+        POOL: ("name", "type"),
+        VOLUME: ("name", "pool", "size", "format"),
+        CLOUD_INIT: ("name", "pool"),
+    }
+    inputs: Properties = {key: record[key] for key in wanted[kind]}
+    if kind == DOMAIN:
+        inputs["disks"] = [{"volumeId": key} for key in record["disks"]]
+        inputs["networkInterfaces"] = record["interfaces"]
+    if kind == POOL:
+        inputs["target"] = {"path": record["path"]}
+    return inputs
 
 
 def _live(kind: str, state: State, record: Record, inputs: Properties) -> Properties:

@@ -171,7 +171,7 @@ def test_what_replaces_an_object(
     kubernetes: Engine, kind: str, inputs: dict[str, Any], change: dict[str, Any], replaced: list[str]
 ) -> None:
     if "spec" in inputs:
-        job = {"jobTemplate": {"spec": {"template": {}}}}
+        job: dict[str, Any] = {"jobTemplate": {"spec": {"template": {}}}}
         inputs, change = {"spec": {**inputs["spec"], **job}}, {"spec": {**change["spec"], **job}}
     made = kubernetes.create(kind, "o", metadata={"name": "o"}, **inputs)
     difference = kubernetes.diff(made, **change)
