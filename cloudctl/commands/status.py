@@ -100,6 +100,8 @@ def _show(data: dict[str, Any]) -> None:
     console.show_table(
         "Endpoints", ["name", "address"], [[each["name"], each["address"]] for each in data["endpoints"]], "none yet"
     )
+    if data["endpoints"] and not data["healthy"]:
+        console.say("  not everything is up, so some of these may not answer")
     for problem in data["problems"]:
         console.say(f"problem: {problem}")
 

@@ -82,6 +82,8 @@ home = pathlib.Path(os.environ["FAKE_PULUMI"])
 words = sys.argv[1:]
 with (home / "calls").open("a") as calls:
     calls.write(json.dumps(words) + "\\n")
+with (home / "backends").open("a") as backends:
+    backends.write(os.environ.get("PULUMI_BACKEND_URL", "") + "\\n")
 if words[:2] == ["stack", "ls"]:
     print((home / "stacks.json").read_text())
 elif words[:2] == ["stack", "export"]:
@@ -135,6 +137,10 @@ class Project:
     def calls(self) -> list[list[str]]:
         log = self.backend / "calls"
         return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+    def environments(self) -> list[str]:
+        """Return the backend that each call to the engine was for."""
+        return (self.backend / "backends").read_text().splitlines()
 
 
 @pytest.fixture

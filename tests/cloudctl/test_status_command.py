@@ -10,6 +10,8 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from cluster import phases
+from lab import workspace
+from lab.workspace import Workspace
 from tests.cloudctl import states
 from tests.cloudctl.conftest import FACTS, SETTINGS, Project, Run
 
@@ -149,6 +151,7 @@ def test_a_task_that_was_never_begun_is_missing(project: Project, cloudctl: Run)
     project.facts(running())
     found = states_of(ask(cloudctl, 1))
     assert {task for task, state in found.items() if state == "missing"} == {"CLOUD-3.3", "CLOUD-3.4"}
+    assert "some of these may not answer" in cloudctl("status", "--stack", "prod").stdout
 
 
 def test_a_component_that_told_no_outputs_is_partial(project: Project, cloudctl: Run) -> None:
@@ -266,3 +269,20 @@ def test_a_rehearsals_environment_names_stack_and_file(
     data = json.loads(cloudctl("status", "--json").stdout)
     assert data["stack"] == "dev"
     assert [vm["name"] for vm in data["vms"]] == ["control-1", "gpu-1"]
+
+
+def test_lab_looks_at_the_rehearsal_with_its_own_backend(
+    project: Project, cloudctl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = project.folder / ".lab"
+    monkeypatch.setenv("CLOUD_ENGINE_BIN", str(project.folder.parent / "bin"))
+    monkeypatch.setattr(workspace, "Workspace", lambda stack: Workspace(stack, home))
+    result = cloudctl("status", "--lab", "--stack", "prod")
+    assert result.exit_code == 3
+    assert "make lab STACK=prod" in result.stderr
+    project.state(states.whole())
+    project.facts(running())
+    (home / "prod").mkdir(parents=True)
+    (project.folder / "Pulumi.prod.yaml").rename(home / "prod" / "Pulumi.prod.yaml")
+    assert json.loads(cloudctl("status", "--lab", "--stack", "prod", "--json").stdout)["healthy"] is True
+    assert project.environments()[-1] == f"file://{home / 'state'}"
