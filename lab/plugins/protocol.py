@@ -182,3 +182,11 @@ def has_secret(value: Value) -> bool:
     if isinstance(value, dict):
         return any(has_secret(item) for item in value.values())
     return any(has_secret(item) for item in value) if isinstance(value, list) else isinstance(value, Secret)
+
+
+def keep_secret(outputs: Properties, inputs: Properties) -> Properties:
+    """Return outputs in which whatever was secret as an input is secret still, however it was taken apart between."""
+    return {
+        key: Secret(value) if has_secret(inputs.get(key)) and not has_secret(value) else value
+        for key, value in outputs.items()
+    }

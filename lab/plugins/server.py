@@ -19,8 +19,10 @@ from lab.plugins.config import LabConfigError, lab_dir
 from lab.plugins.diff import Difference
 from lab.plugins.errors import CancelledError, PartlyDoneError, PluginError, UnavailableError
 from lab.plugins.protocol import (
+    Properties,
     decode_properties,
     encode_properties,
+    keep_secret,
     plugin_pb2,
     provider_pb2,
     provider_pb2_grpc,
@@ -42,7 +44,7 @@ def _answering(call: _Call) -> _Call:
         try:
             return call(self, request, context)
         except PartlyDoneError as error:
-            _attach_state(context, error)
+            _attach_state(context, error, decode_properties(request.properties))
             context.abort(grpc.StatusCode.UNKNOWN, str(error))
         except UnavailableError as error:
             context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
@@ -62,10 +64,9 @@ def _answering(call: _Call) -> _Call:
     return guarded
 
 
-def _attach_state(context: Any, error: PartlyDoneError) -> None:
-    detail = provider_pb2.ErrorResourceInitFailed(
-        id=error.identity, properties=encode_properties(error.outputs), reasons=[str(error)]
-    )
+def _attach_state(context: Any, error: PartlyDoneError, inputs: Properties) -> None:
+    kept = encode_properties(keep_secret(error.outputs, inputs))
+    detail = provider_pb2.ErrorResourceInitFailed(id=error.identity, properties=kept, reasons=[str(error)])
     packed = any_pb2.Any()
     packed.Pack(detail)
     status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(error), details=[packed])
@@ -146,7 +147,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc
         if request.preview:
             return provider_pb2.CreateResponse(properties=encode_properties(self.plugin.preview(op)))
         identity, outputs = self.plugin.carry_out("create", op, self.plugin.create)
-        return provider_pb2.CreateResponse(id=identity, properties=encode_properties(outputs))
+        kept = keep_secret(outputs, op.inputs)
+        return provider_pb2.CreateResponse(id=identity, properties=encode_properties(kept))
 
     @_answering
     def Read(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -163,7 +165,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc
             return provider_pb2.ReadResponse()
         identity, outputs, inputs = found
         return provider_pb2.ReadResponse(
-            id=identity, properties=encode_properties(outputs), inputs=encode_properties(inputs)
+            id=identity,
+            properties=encode_properties(keep_secret(outputs, op.old_inputs)),
+            inputs=encode_properties(keep_secret(inputs, op.old_inputs)),
         )
 
     @_answering
@@ -180,7 +184,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc
         if request.preview:
             return provider_pb2.UpdateResponse(properties=encode_properties(self.plugin.preview(op)))
         outputs = self.plugin.carry_out("update", op, self.plugin.update)
-        return provider_pb2.UpdateResponse(properties=encode_properties(outputs))
+        return provider_pb2.UpdateResponse(properties=encode_properties(keep_secret(outputs, op.inputs)))
 
     @_answering
     def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802

@@ -54,6 +54,11 @@ def test_objects_come_and_go_with_the_servers_own_words_in_them(kubernetes: Engi
     assert objects(lab) == []
 
 
+def test_a_secret_in_metadata_stays_one(kubernetes: Engine) -> None:
+    made = kubernetes.create(CONFIG_MAP, "c", metadata={"name": "c", "annotations": {"a": Secret("hidden")}})
+    assert isinstance(made.outputs["metadata"], Secret)
+
+
 def test_no_secret_is_in_the_world(kubernetes: Engine, lab: Path) -> None:
     kubernetes.create(SECRET, "s", metadata={"name": "s"}, stringData={"k": "hidden"}, data={"b": "aGlkZGVu"})
     release(kubernetes, "minio", "default", values={"rootPassword": Secret("hidden")})

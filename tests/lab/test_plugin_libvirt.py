@@ -280,3 +280,22 @@ def test_a_uri_that_the_lab_does_not_know_does_not_connect(start: Callable[..., 
     with pytest.raises(Aborted, match=r"no such host; lab.yaml knows: qemu:///system"):
         start(Libvirt, uri="qemu+ssh://other/system")
     start(Libvirt, uri=UNKNOWN)
+
+
+def test_a_secret_input_is_a_secret_output_however_it_was_taken_apart(libvirt: Engine) -> None:
+    libvirt.create(NETWORK, "net", name="n", addresses=["10.9.0.0/24"])
+    vm = domain(libvirt, "vm", networkInterfaces=[{"networkName": "n", "hostname": Secret("hidden")}])
+    assert isinstance(vm.outputs["networkInterfaces"], Secret)
+    assert isinstance(libvirt.update(vm)["networkInterfaces"], Secret)
+    found = libvirt.read(vm)
+    assert isinstance(decode_properties(found.properties)["networkInterfaces"], Secret)
+
+
+def test_an_import_by_id_finds_what_libvirt_would_say(libvirt: Engine) -> None:
+    made = pool(libvirt)
+    disk = libvirt.create(VOLUME, "disk", name="d", pool="cloud", size=GIB)
+    vm = domain(libvirt, "vm", disks=[{"volumeId": disk.id}])
+    inputs = decode_properties(libvirt.read(vm, state=False).inputs)
+    assert (inputs["memory"], inputs["disks"]) == (4096, [{"volumeId": disk.id}])
+    assert decode_properties(libvirt.read(made, state=False).inputs)["target"] == {"path": "/data/cloud"}
+    assert decode_properties(libvirt.read(disk, state=False).inputs)["size"] == GIB
