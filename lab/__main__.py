@@ -33,12 +33,14 @@ def up(
     host_file: Annotated[Path, typer.Option(help="host twin, a file as in lab/hosts")] = DEFAULT_TWIN,
     faults: Annotated[Path | None, typer.Option(help="faults to inject, a file as in lab/faults")] = None,
     pace: Annotated[float, typer.Option(min=0, help="seconds played back for a real minute; 0: no waiting")] = 0.05,
+    settings: Annotated[Path | None, typer.Option(help="a stack file instead of the committed one")] = None,
     home: Home = ROOT / ".lab",
     preview_only: Annotated[bool, typer.Option("--preview-only", help="stop after the preview")] = False,
 ) -> None:
     """Preview with the policy pack, bring the stack up, show what stands. Exit 1: refused or failed; 2: bad input."""
     place = Workspace(stack, home.resolve())
-    for note in prepare(place, host_file.resolve(), faults.resolve() if faults else None, pace):
+    own = settings.resolve() if settings else None
+    for note in prepare(place, host_file.resolve(), faults.resolve() if faults else None, pace, own):
         console.print(note, markup=False)
     initialise(place)
     recover(place, console.print)

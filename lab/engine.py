@@ -47,18 +47,20 @@ class Outcome:
                 self.counts[task] = self.counts.get(task, 0) + 1
 
 
-def command(place: Workspace, verb: str, *extra: str) -> list[str]:
+def command(place: Workspace, verb: str, *extra: str, pack: Path | None = POLICIES) -> list[str]:
     """Return the engine's command line for preview, up, refresh or destroy of the rehearsed stack."""
     words = ["pulumi", verb, "--non-interactive", "--color", "never", "--stack", place.stack]
     words += ["--config-file", str(place.config_file)]
-    if verb in ("preview", "up"):
-        words += ["--policy-pack", str(POLICIES)]
+    if pack and verb in ("preview", "up"):
+        words += ["--policy-pack", str(pack)]
     if verb != "preview":
         words += ["--yes", "--skip-preview"]
     return [*words, *extra]
 
 
-def start(place: Workspace, verb: str, *extra: str) -> tuple[subprocess.Popen[bytes], Path]:
+def start(
+    place: Workspace, verb: str, *extra: str, pack: Path | None = POLICIES
+) -> tuple[subprocess.Popen[bytes], Path]:
     """Start the engine in a process group of its own; return it and the path of its event log."""
     place.logs.mkdir(parents=True, exist_ok=True)
     stem = f"{time.strftime('%Y%m%dT%H%M%S')}-{time.monotonic_ns() % 1_000_000:06d}-{verb}"
@@ -67,7 +69,7 @@ def start(place: Workspace, verb: str, *extra: str) -> tuple[subprocess.Popen[by
     environment = place.environment() | {"PULUMI_DEBUG_COMMANDS": "true"}
     with (place.logs / f"{stem}.log").open("wb") as out:
         process = subprocess.Popen(
-            [*command(place, verb, *extra), "--event-log", str(events)],
+            [*command(place, verb, *extra, pack=pack), "--event-log", str(events)],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -78,10 +80,16 @@ def start(place: Workspace, verb: str, *extra: str) -> tuple[subprocess.Popen[by
     return process, events
 
 
-def run(place: Workspace, verb: str, *extra: str, watch: Callable[[Event], None] | None = None) -> Outcome:
+def run(
+    place: Workspace,
+    verb: str,
+    *extra: str,
+    watch: Callable[[Event], None] | None = None,
+    pack: Path | None = POLICIES,
+) -> Outcome:
     """Run the engine to its end, handing every event to ``watch`` as it happens."""
     begun = time.monotonic()
-    process, events = start(place, verb, *extra)
+    process, events = start(place, verb, *extra, pack=pack)
     outcome = Outcome(0, 0.0, events.with_name(events.name.replace(".events.jsonl", ".log")))
     for event in follow(events, lambda: process.poll() is None, lambda: time.sleep(0.05)):
         outcome.take(event)

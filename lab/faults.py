@@ -15,15 +15,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from cluster.problems import InputError, Problem
 
-Operation = Literal["create", "update", "delete", "read", "check"]
-Effect = Literal["fail", "hang", "lose-connection", "kill-plugin"]
+Operation = Literal["create", "update", "delete", "read", "check", "change"]
+Effect = Literal["fail", "hang", "lose-connection", "kill-plugin", "kill-engine", "kill-program"]
+CHANGES = ("create", "update", "delete")
+"""What operation ``change`` stands for."""
 
 
 class Fault(BaseModel):
     """One fault.
 
     ``fail`` answers with an error, ``hang`` answers nothing until the resource's timeout and fails then,
-    ``lose-connection`` breaks off as a dropped connection does, ``kill-plugin`` ends the plugin's process.
+    ``lose-connection`` breaks off as a dropped connection does, ``kill-plugin`` ends the plugin's process,
+    ``kill-engine`` and ``kill-program`` end the engine or the Pulumi program by SIGKILL; where no program runs, as in a
+    destroy, the latter does nothing.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,7 +53,8 @@ class Fault(BaseModel):
     def matches(self, urn: str, kind: str, name: str, operation: str) -> bool:
         """Whether this fault concerns an operation on a resource."""
         found = re.search(self.resource, urn) or re.search(self.resource, f"{kind}/{name}")
-        return operation == self.operation and found is not None
+        concerned = operation == self.operation or (self.operation == "change" and operation in CHANGES)
+        return concerned and found is not None
 
 
 def load_faults(path: Path) -> tuple[Fault, ...]:

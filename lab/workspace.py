@@ -92,15 +92,17 @@ def toolchain_bin() -> Path | None:
     return place if (place / "pulumi").exists() else None
 
 
-def prepare(place: Workspace, twin: Path, faults: Path | None, pace: float) -> list[str]:
+def prepare(place: Workspace, twin: Path, faults: Path | None, pace: float, settings: Path | None = None) -> list[str]:
     """Lay out the folder for a run and return what a person should know of it.
+
+    ``settings`` is a stack file to rehearse instead of the committed one.
 
     A stack that holds resources keeps its world: another twin is refused then, with the remedy.
     Raises InputError for a stack file, twin or fault file that cannot be used.
     """
     from lab.faults import load_faults  # the fault file's shape belongs to the stand-ins
 
-    source = ROOT / f"Pulumi.{place.stack}.yaml"
+    source = settings or ROOT / f"Pulumi.{place.stack}.yaml"
     if not source.exists():
         known = ", ".join(sorted(path.name.split(".")[1] for path in ROOT.glob("Pulumi.*.yaml")))
         raise InputError(source.name, [Problem("stack", place.stack, "has no stack file", f"use one of: {known}")])

@@ -1,0 +1,105 @@
+"""The engine, or the program, is killed at every step of an update and of a destroy, and the next run goes on.
+
+A step is an operation that changes something. The engine is killed by SIGKILL after the change was made and before it
+could hear of it, which is the worst moment there is: the world holds what the state does not.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Lab  # type: ignore[import-not-found]
+from kills import (  # type: ignore[import-not-found]
+    Standing,
+    finish,
+    make_ready,
+    run_until_killed,
+    share_secrets,
+    small_stack,
+    standing,
+)
+
+from lab.__main__ import leftovers
+from lab.engine import run
+from lab.workspace import Workspace
+
+pytestmark = pytest.mark.engine
+
+STEPS = 90
+"""More than an update of the small stack has; a step that is not there is skipped over, and a test counts them."""
+
+SAMPLE = (1, 17, 39)
+
+
+class Undisturbed:
+    """One good run of the small stack, kept on disk: what stands after it, and how many steps it took."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.settings = small_stack(folder)
+        lab = Lab(Workspace("prod", folder / "lab"))
+        make_ready(lab, self.settings)
+        finish(lab, "up")
+        self.standing: Standing = standing(lab.place)
+        journal = (lab.place.dir / "journal.jsonl").read_text().splitlines()
+        self.steps = sum(1 for line in journal if json.loads(line)["op"] in ("create", "update", "delete"))
+
+    def another(self, lab: Lab) -> Lab:
+        """Make ``lab`` a rehearsal with the same secrets."""
+        share_secrets(lab, Lab(Workspace("prod", self.folder / "lab")))
+        return lab
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    return Undisturbed(tmp_path_factory.mktemp("undisturbed"))
+
+
+def _fault(effect: str, step: int) -> list[dict[str, Any]]:
+    return [{"resource": ".", "operation": "change", "effect": effect, "nth": step, "after": True}]
+
+
+def _every_step(sample: tuple[int, ...]) -> list[Any]:
+    marked = [pytest.param(step, marks=pytest.mark.slow) for step in range(1, STEPS + 1) if step not in sample]
+    return [*sample, *marked]
+
+
+def test_the_steps_of_the_small_stack_are_all_among_those_tried(undisturbed: Undisturbed) -> None:
+    assert max(SAMPLE) < undisturbed.steps <= STEPS
+
+
+@pytest.mark.parametrize("step", _every_step(SAMPLE))
+def test_an_up_whose_engine_is_killed_goes_on(lab: Lab, undisturbed: Undisturbed, step: int) -> None:
+    if step > undisturbed.steps:
+        pytest.skip(f"an update has {undisturbed.steps} steps")
+    make_ready(undisturbed.another(lab), undisturbed.settings, _fault("kill-engine", step))
+    assert run_until_killed(lab, "up")
+    finish(lab, "up")
+    assert standing(lab.place) == undisturbed.standing
+
+
+@pytest.mark.parametrize("step", _every_step(SAMPLE[1:2]))
+def test_an_up_whose_program_is_killed_goes_on(lab: Lab, undisturbed: Undisturbed, step: int) -> None:
+    if step > undisturbed.steps:
+        pytest.skip(f"an update has {undisturbed.steps} steps")
+    make_ready(undisturbed.another(lab), undisturbed.settings, _fault("kill-program", step))
+    # A program that is through when the axe falls loses nothing; before that the update fails.
+    run(lab.place, "up", pack=None)
+    finish(lab, "up")
+    assert standing(lab.place) == undisturbed.standing
+
+
+@pytest.mark.parametrize("step", _every_step(SAMPLE[1:2]))
+def test_a_destroy_whose_engine_is_killed_goes_on(lab: Lab, undisturbed: Undisturbed, step: int) -> None:
+    if step > undisturbed.steps:
+        pytest.skip(f"a destroy has {undisturbed.steps} steps")
+    make_ready(undisturbed.another(lab), undisturbed.settings)
+    finish(lab, "up")
+    make_ready(lab, undisturbed.settings, _fault("kill-engine", step))
+    assert run_until_killed(lab, "destroy")
+    finish(lab, "destroy")
+    assert leftovers(lab.place) == []
+    assert lab.place.resources() == 0
