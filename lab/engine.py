@@ -100,16 +100,23 @@ def run(
     return outcome
 
 
-def quiet(place: Workspace, *words: str, check: bool = True, text: str | None = None) -> str:
-    """Run a short engine command in the rehearsal's own folder and return its output.
+def quiet(
+    place: Workspace,
+    *words: str,
+    check: bool = True,
+    text: str | None = None,
+    folder: Path | None = None,
+    **environment: str,
+) -> str:
+    """Run a short engine command in the rehearsal's own folder, or in ``folder``, and return its output.
 
-    The folder has a copy of the project file, so that commands which write beside it never touch the committed
-    stack files. Raises RuntimeError with the engine's own words.
+    The rehearsal's folder has a copy of the project file, so that commands which write beside it never touch the
+    committed stack files. Raises RuntimeError with the engine's own words.
     """
     done = subprocess.run(
         ["pulumi", *words, "--non-interactive", "--color", "never"],
-        cwd=place.dir,
-        env=place.environment(),
+        cwd=folder or place.dir,
+        env=place.environment() | environment,
         input=text,
         capture_output=True,
         text=True,
