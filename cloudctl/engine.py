@@ -55,6 +55,24 @@ class Engine:
         )
         raise InputError("stack", [problem])
 
+    def import_state(self, stack: str, state: str, *, beside: Path) -> None:
+        """Replace the stack's state by an export that was changed. Raises CannotTellError with the engine's words.
+
+        The engine works in the folder of the settings file ``beside``: it may write to the one that it finds there.
+        """
+        words = ["-C", str(beside.resolve().parent), "stack", "import", "--stack", stack, "--force"]
+        done = self._runner(
+            [self.path(), *words, "--non-interactive", "--color", "never"],
+            cwd=self._project,
+            env=self._environment,
+            input=state,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise CannotTellError(f"the state of stack {stack} was not taken: {done.stderr.strip()}")
+
     def attended(self, arguments: Sequence[str]) -> int:
         """Run a command on the caller's own terminal and return its exit status."""
         command = [self.path(), *arguments]

@@ -104,7 +104,7 @@ def leftovers(place: Workspace) -> list[str]:
     from lab.plugins.world import objects  # the stand-ins know their world's layout
 
     leases = [f"lease of {lease.gpu} by {lease.vm}" for lease in LeaseFile(place.dir / "state.json").all()]
-    return objects(place.dir) + leases
+    return [f"{each.kind} {each.name}" for each in objects(place.dir)] + leases
 
 
 def _status(place: Workspace) -> int:

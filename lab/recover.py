@@ -5,36 +5,35 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from cluster.problems import InputError, Problem
-from cluster.recovery import plan_recovery
 from cluster.settings.model import NAMESPACE
-from lab.engine import quiet, run
-from lab.workspace import Workspace
+from lab.workspace import ROOT, Workspace
 
 
 def recover(place: Workspace, say: Callable[[str], None]) -> bool:
-    """Mend what a killed engine left; return whether there was anything. Raises InputError while another run is
-    alive."""
+    """Mend what a killed engine left; return whether there was anything.
+
+    Raises InputError while another run is alive, RuntimeError where the state could not be mended.
+    """
     freed = _free_lock(place, say)
     if not place.state_file.exists():
         return freed
     latest = json.loads(place.state_file.read_text())["checkpoint"].get("latest") or {}
     if not latest.get("pending_operations"):
         return freed
-    # The checkpoint and an export have one shape, and secrets are ciphertext in both.
-    recovery = plan_recovery({"version": 3, "deployment": latest})
-    say(f"an earlier run was cut off: {len(recovery.refresh)} to look up, {len(recovery.again)} to run again")
-    if recovery.unclear:
-        names = ", ".join(urn.rsplit("::", 1)[-1] for urn in recovery.unclear)
-        say(f"nobody can tell whether these were made: {names}; they are created again")
-    quiet(place, "stack", "import", "--stack", place.stack, "--force", text=json.dumps(recovery.deployment))
-    if recovery.refresh:
-        outcome = run(place, "refresh", *(f"--target={urn}" for urn in recovery.refresh))
-        if outcome.status != 0:
-            raise RuntimeError(f"refresh after a cut-off run failed; see {outcome.log}")
+    say("an earlier run was cut off: cloudctl recover")
+    words = [sys.executable, "-m", "cloudctl", "recover", "--stack", place.stack, "--yes"]
+    done = subprocess.run(words, cwd=ROOT, env=place.environment(), capture_output=True, text=True)
+    log = place.logs / f"{time.strftime('%Y%m%dT%H%M%S')}-recover.log"
+    log.write_text(done.stdout + done.stderr)
+    if done.returncode != 0:
+        raise RuntimeError(f"cloudctl recover: {(done.stderr or done.stdout).strip()}; whole output: {log}")
     return True
 
 

@@ -1,4 +1,4 @@
-"""Rehearsals that are killed: a small stack with every phase, and what two rehearsals must have in common at the end."""
+"""Rehearsals that are killed: a small stack with every phase, and what two of them must have in common at the end."""
 
 from __future__ import annotations
 

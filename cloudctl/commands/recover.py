@@ -1,0 +1,62 @@
+"""``cloudctl recover``: after an update that was cut off, bring the state back to the truth."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from cloudctl import console, exits, options, project
+
+
+def recover(
+    stack: options.Stack = None,
+    config_file: options.ConfigFile = None,
+    lab: options.Lab = False,
+    yes: options.Yes = False,
+    dry_run: options.DryRun = False,
+    json_: options.Json = False,
+) -> None:
+    """Mend a stack whose update was cut off, so that the next pulumi up goes on.
+
+    When the engine dies while something is created, the thing may exist and the state does not know it; the next up
+    would clash with it. What this stack creates has ids that can be foretold: each is looked up, and is in the state
+    afterwards exactly if it is there. Commands are simply run again by the next up. Nothing is created or deleted.
+    Where the stack is still locked by the update that died, run pulumi cancel first.
+
+    \b
+    Examples:
+      cloudctl recover --stack prod --dry-run
+      cloudctl recover --stack prod
+    """
+    from cloudctl.engine import for_stack
+    from cluster.recovery import plan_recovery
+
+    chosen = project.choose(stack, config_file, lab=lab)
+    engine = for_stack(project.root(), chosen.name, lab=lab)
+    plan = plan_recovery(engine.export(chosen.name))
+    if json_:
+        shown = {"needed": plan.needed, "look_up": plan.refresh, "run_again": plan.again, "unclear": plan.unclear}
+        console.show_json(shown)
+    else:
+        _show(plan.needed, {"look up": plan.refresh, "run again": plan.again, "cannot be found by an id": plan.unclear})
+    if dry_run or not plan.needed:
+        return
+    if not yes:
+        typer.confirm(f"mend the state of {chosen.name}?", abort=True)
+    engine.import_state(chosen.name, json.dumps(plan.deployment), beside=chosen.file)
+    if plan.refresh:
+        targets = [f"--target={urn}" for urn in plan.refresh]
+        words = ["refresh", "--yes", "--skip-preview", "--stack", chosen.name, "--config-file", str(chosen.file)]
+        if engine.attended([*words, *targets]) != 0:
+            raise exits.RefusedError("the refresh failed, see above; mend the cause and run cloudctl recover again")
+    if not json_:
+        console.say(f"{chosen.name} is ready for the next pulumi up")
+
+
+def _show(needed: bool, groups: dict[str, tuple[str, ...]]) -> None:
+    if not needed:
+        console.say("no update was cut off: there is nothing to recover")
+    for what, urns in groups.items():
+        for urn in urns:
+            console.say(f"{what}: {urn.rsplit('::', 1)[-1]} ({urn.split('::')[2].rsplit('$', 1)[-1]})")
