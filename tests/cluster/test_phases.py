@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from cluster import phases
@@ -50,7 +52,7 @@ def test_levels_put_every_task_below_what_it_needs() -> None:
 
 def test_the_critical_path_is_a_chain_and_follows_the_durations() -> None:
     chain, minutes = phases.critical_path()
-    assert all(pair in phases.edges() for pair in zip(chain, chain[1:], strict=False))
+    assert all(pair in phases.edges() for pair in pairwise(chain))
     assert minutes == pytest.approx(sum(phases.TASKS[task].minutes for task in chain))
     longer, _ = phases.critical_path({"CLOUD-4.1": 500})
     assert "CLOUD-4.1" in longer

@@ -20,7 +20,7 @@ def _urn(kind: str, name: str) -> str:
     return f"urn:pulumi:prod::inference-cloud::{kind}::{name}"
 
 
-def _resource(kind: str, name: str, **inputs: Any) -> dict[str, Any]:
+def _resource(kind: str, name: str, /, **inputs: Any) -> dict[str, Any]:
     return {"urn": _urn(kind, name), "type": kind, "custom": True, "inputs": inputs}
 
 
