@@ -57,6 +57,11 @@ class Workspace:
         """The engine's checkpoint of this stack in the local backend."""
         return self.home / "state" / ".pulumi" / "stacks" / NAMESPACE / f"{self.stack}.json"
 
+    @property
+    def create_failed(self) -> Path:
+        """There after an update in which a creation failed: what it had begun, the engine has forgotten."""
+        return self.dir / "create-failed"
+
     def variables(self) -> dict[str, str]:
         """Return the environment variables that make plain ``pulumi`` and ``cloudctl`` work on this rehearsal."""
         path = [ROOT / ".venv" / "bin", self.home / "bin", toolchain_bin()]
@@ -73,8 +78,12 @@ class Workspace:
         }
 
     def environment(self) -> dict[str, str]:
-        """Return this process's environment with ``variables`` in force, and no other passphrase or token."""
-        clean = {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_")}
+        """Return this process's environment with ``variables`` in force, and no other passphrase or token.
+
+        Python may keep what it compiled: each run starts five of them, which would cost seconds to compile anew.
+        """
+        dropped = "PYTHONDONTWRITEBYTECODE"
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_") and key != dropped}
         return clean | self.variables()
 
     def resources(self) -> int:
