@@ -55,6 +55,11 @@ class Engine:
         )
         raise InputError("stack", [problem])
 
+    def preview(self, stack: str, config_file: Path) -> dict[str, Any]:
+        """Return what the next ``up`` would do, step by step, as ``pulumi preview --json`` tells it."""
+        words = ["preview", "--json", "--stack", stack, "--config-file", str(config_file)]
+        return dict(self._json(words, f"the preview of stack {stack}", timeout_s=600))
+
     def import_state(self, stack: str, state: str, *, beside: Path) -> None:
         """Replace the stack's state by an export that was changed. Raises CannotTellError with the engine's words.
 
@@ -81,7 +86,7 @@ class Engine:
     def _stacks(self) -> list[dict[str, Any]]:
         return list(self._json(["stack", "ls", "--json"], "the list of stacks"))
 
-    def _json(self, arguments: Sequence[str], what: str) -> Any:
+    def _json(self, arguments: Sequence[str], what: str, timeout_s: int = 120) -> Any:
         command = [self.path(), *arguments, "--non-interactive", "--color", "never"]
         try:
             done = self._runner(
@@ -91,10 +96,10 @@ class Engine:
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=120,
+                timeout=timeout_s,
             )
         except subprocess.TimeoutExpired:
-            raise CannotTellError(f"{what}: pulumi did not answer within 120 s; is the backend up?") from None
+            raise CannotTellError(f"{what}: pulumi did not answer within {timeout_s} s; is the backend up?") from None
         if done.returncode != 0:
             raise CannotTellError(f"{what}: {done.stderr.strip() or 'pulumi failed'}; try: {_shown(arguments)}")
         try:

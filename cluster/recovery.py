@@ -15,6 +15,10 @@ from typing import Any
 
 from cluster.identity import expected_id
 
+_NOT_TOLD = ("[secret]", "04da6b54-80e4-46f7-96ec-b56ff0331ba9")
+"""How a preview prints a secret, and a value that only the update will know (the engine's mark for an unknown
+string)."""
+
 
 @dataclass(frozen=True)
 class Recovery:
@@ -64,6 +68,49 @@ def plan_recovery(export: Mapping[str, Any]) -> Recovery:
         deployment["pending_operations"] = []
     commands = {resource["urn"] for resource in resources if resource["type"].startswith("command:")}
     return Recovery(mended, tuple(u for u in refresh if u not in commands), tuple(again), tuple(unclear))
+
+
+def with_strays(export: Mapping[str, Any], preview: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the export with a pending create for everything that the next ``up`` means to create.
+
+    A provider that loses its connection, or dies, may have made something that the engine then forgets without a trace.
+    ``preview`` is what ``pulumi preview --json`` prints. What it masks or does not know is left out: the refresh
+    reads it.
+    """
+    mended = copy.deepcopy(dict(export))
+    deployment = mended.get("deployment") or {}
+    resources = deployment.get("resources") or []
+    known = {resource["urn"] for resource in resources}
+    providers = {f"{resource['urn']}::{resource.get('id')}" for resource in resources}
+    pending = deployment.get("pending_operations") or []
+    noted = {operation["resource"]["urn"] for operation in pending}
+    for step in preview.get("steps") or []:
+        new = step.get("newState") or {}
+        wanted = step["op"] == "create" and new.get("custom") and new.get("provider") in providers
+        if not wanted or new["urn"] in known | noted or new.get("parent") not in known:
+            continue
+        if new["type"].startswith(("command:", "pulumi:")):
+            continue
+        needs = new.get("propertyDependencies") or {}
+        stray = {
+            **new,
+            "inputs": _known(new.get("inputs") or {}),
+            "dependencies": [urn for urn in new.get("dependencies") or [] if urn in known],
+            "propertyDependencies": {key: [urn for urn in urns or [] if urn in known] for key, urns in needs.items()},
+        }
+        stray.pop("outputs", None)
+        pending.append({"resource": stray, "type": "creating"})
+    deployment["pending_operations"] = pending
+    return mended
+
+
+def _known(value: Any) -> Any:
+    """Return a value of a preview without the parts that it hides or cannot tell."""
+    if isinstance(value, dict):
+        return {key: _known(each) for key, each in value.items() if each not in _NOT_TOLD}
+    if isinstance(value, list):
+        return [_known(each) for each in value if each not in _NOT_TOLD]
+    return value
 
 
 def _as_created(resource: Mapping[str, Any], identity: str) -> dict[str, Any]:

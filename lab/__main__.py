@@ -43,6 +43,7 @@ def up(
     for note in prepare(place, host_file.resolve(), faults.resolve() if faults else None, pace, own):
         console.print(note, markup=False)
     initialise(place)
+    env_file = _write_env(place)
     recover(place, console.print)
     with Progress(console, f"preview of {stack} with the policy pack") as progress:
         seen = run(place, "preview", watch=progress.take)
@@ -62,7 +63,7 @@ def up(
             raise typer.Exit(1)
         console.print(f"[green]up[/]: {_counts(done)} in {done.seconds:.1f} s")
     _status(place)
-    say_next(console, stack, str(_env_file(place)))
+    say_next(console, stack, str(env_file))
 
 
 @app.command()
@@ -112,7 +113,7 @@ def _status(place: Workspace) -> int:
     return subprocess.run(words, cwd=ROOT, env=place.environment()).returncode
 
 
-def _env_file(place: Workspace) -> Path:
+def _write_env(place: Workspace) -> Path:
     path = place.dir / "env"
     lines = [f"export {key}={shlex.quote(value)}" for key, value in place.variables().items() if key != "PATH"]
     front = place.variables()["PATH"].split(":")[:3]

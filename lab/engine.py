@@ -97,6 +97,8 @@ def run(
             watch(event)
     outcome.status = process.wait()
     outcome.seconds = time.monotonic() - begun
+    if verb == "up" and any(step.op.startswith("create") for step in outcome.failed):
+        place.create_failed.touch()
     return outcome
 
 

@@ -25,15 +25,18 @@ def recover(place: Workspace, say: Callable[[str], None]) -> bool:
     if not place.state_file.exists():
         return freed
     latest = json.loads(place.state_file.read_text())["checkpoint"].get("latest") or {}
-    if not latest.get("pending_operations"):
+    forgotten = place.create_failed.exists()
+    if not latest.get("pending_operations") and not forgotten:
         return freed
-    say("an earlier run was cut off: cloudctl recover")
-    words = [sys.executable, "-m", "cloudctl", "recover", "--stack", place.stack, "--yes"]
+    more = ["--strays"] if forgotten else []
+    say(" ".join(["an earlier run was cut off: cloudctl recover", *more]))
+    words = [sys.executable, "-m", "cloudctl", "recover", "--stack", place.stack, "--yes", *more]
     done = subprocess.run(words, cwd=ROOT, env=place.environment(), capture_output=True, text=True)
     log = place.logs / f"{time.strftime('%Y%m%dT%H%M%S')}-recover.log"
     log.write_text(done.stdout + done.stderr)
     if done.returncode != 0:
         raise RuntimeError(f"cloudctl recover: {(done.stderr or done.stdout).strip()}; whole output: {log}")
+    place.create_failed.unlink(missing_ok=True)
     return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated
 
 import typer
 
@@ -13,6 +14,9 @@ def recover(
     stack: options.Stack = None,
     config_file: options.ConfigFile = None,
     lab: options.Lab = False,
+    strays: Annotated[
+        bool, typer.Option("--strays", help="Also look for what the next up would create: it may be there already.")
+    ] = False,
     yes: options.Yes = False,
     dry_run: options.DryRun = False,
     json_: options.Json = False,
@@ -22,19 +26,26 @@ def recover(
     When the engine dies while something is created, the thing may exist and the state does not know it; the next up
     would clash with it. What this stack creates has ids that can be foretold: each is looked up, and is in the state
     afterwards exactly if it is there. Commands are simply run again by the next up. Nothing is created or deleted.
-    Where the stack is still locked by the update that died, run pulumi cancel first.
+
+    Where a provider lost its connection, the engine forgets what it had begun, and the next up says "already exists":
+    --strays finds such things too; it takes a preview. Where the stack is still locked by the update that died, run
+    pulumi cancel first.
 
     \b
     Examples:
       cloudctl recover --stack prod --dry-run
       cloudctl recover --stack prod
+      cloudctl recover --stack prod --strays
     """
     from cloudctl.engine import for_stack
-    from cluster.recovery import plan_recovery
+    from cluster.recovery import plan_recovery, with_strays
 
     chosen = project.choose(stack, config_file, lab=lab)
     engine = for_stack(project.root(), chosen.name, lab=lab)
-    plan = plan_recovery(engine.export(chosen.name))
+    export = engine.export(chosen.name)
+    if strays:
+        export = with_strays(export, engine.preview(chosen.name, chosen.file))
+    plan = plan_recovery(export)
     if json_:
         shown = {"needed": plan.needed, "look_up": plan.refresh, "run_again": plan.again, "unclear": plan.unclear}
         console.show_json(shown)

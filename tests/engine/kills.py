@@ -96,7 +96,7 @@ def standing(place: Workspace) -> Standing:
     resources = export.get("resources") or []
     urns = [resource["urn"] for resource in resources]
     assert len(urns) == len(set(urns)), "a resource is in the state twice"
-    facts = load_facts(place.dir / "hosts" / "workstation.yaml")[0]
+    facts = load_facts(next((place.dir / "hosts").glob("*.yaml")))[0]
     # An id that chance made may stand in another resource's inputs: there it reads as what it names.
     names = {str(each["id"]): f"<id of {each['urn'].rsplit('::', 1)[-1]}>" for each in resources if each.get("id")}
     names[str(place.home)] = "HOME"
