@@ -53,7 +53,7 @@ CLASSES: dict[str, Any] = {
 }
 UPPER = re.compile(r"(?<!^)(?=[A-Z])")
 FILLED_IN = {"apiVersion", "kind"}  # by the classes of the kubernetes SDK themselves
-UNKNOWN_MARK, SECRET_MARK = "__unknown__", "__secret__"  # noqa: S105  # keys of the recording
+UNKNOWN_MARK, SECRET_MARK = "__unknown__", "__secret__"  # keys of the recording
 
 
 def value_of(value: Any, unknown: "pulumi.Output[Any] | None") -> Any:
@@ -79,7 +79,7 @@ def input_of(value: Any, waits: list[pulumi.Resource]) -> Any:
     return pulumi.Output.all(*[each.urn for each in waits]).apply(lambda _: known)
 
 
-def register(entry: dict[str, Any], made: list[Any]) -> pulumi.Resource:
+def register(entry: dict[str, Any], made: list[Any]) -> Any:
     inputs = {
         key: input_of(value, [made[number] for number in entry["waits"].get(key, ())])
         if key in entry["waits"]
@@ -106,8 +106,7 @@ def register(entry: dict[str, Any], made: list[Any]) -> pulumi.Resource:
     if token.startswith("kubernetes:"):
         inputs = {key: value for key, value in inputs.items() if key not in FILLED_IN}
     words = {UPPER.sub("_", key).lower(): value for key, value in inputs.items()}
-    resource: pulumi.Resource = CLASSES[token](name, **words, opts=opts)
-    return resource
+    return CLASSES[token](name, **words, opts=opts)
 
 
 def main() -> None:

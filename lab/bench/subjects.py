@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -64,13 +63,13 @@ def prepared(home: Path, vms: int | None, say: Callable[[str], None]) -> Pair:
 
 
 def _production(home: Path) -> Workspace:
-    place = _fresh(Workspace("prod", home))
+    place = fresh(Workspace("prod", home))
     prepare(place, DEFAULT_TWIN, None, 0.0)
     return place
 
 
 def _generated(home: Path, vms: int) -> Workspace:
-    place = _fresh(Workspace(stack_name(vms), home))
+    place = fresh(Workspace(stack_name(vms), home))
     place.dir.mkdir(parents=True)
     source, twin = place.dir / "stack.yaml", place.dir / "twin.yaml"
     source.write_text(yaml.safe_dump(stack_document(vms), sort_keys=False))
@@ -79,7 +78,7 @@ def _generated(home: Path, vms: int) -> Workspace:
     return place
 
 
-def _fresh(place: Workspace) -> Workspace:
+def fresh(place: Workspace) -> Workspace:
     """Forget an earlier run of the bench that was ended half way."""
     shutil.rmtree(place.dir, ignore_errors=True)
     for project in ("inference-cloud", "bare"):
@@ -110,8 +109,3 @@ def _bare_project(place: Workspace, recording: list[Registration]) -> Path:
 
 def _with(pack: Path | None) -> str:
     return {None: "", POLICIES: " with our pack", EMPTY_PACK: " with an empty pack"}.get(pack, f" with {pack}")
-
-
-def loads() -> str:
-    """Return how busy the machine is: the load of the last minutes."""
-    return " ".join(f"{each:.1f}" for each in os.getloadavg())

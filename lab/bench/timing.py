@@ -87,9 +87,7 @@ def in_turns(
     return {name: tuple(every) for name, every in times.items()}
 
 
-def ratio_of(
-    name: str, title: str, goal: float, times: Mapping[str, Sequence[float]], over: str, under: str
-) -> Ratio:
+def ratio_of(name: str, title: str, goal: float, times: Mapping[str, Sequence[float]], over: str, under: str) -> Ratio:
     """Return the ratio of two subjects' times, round by round."""
     rounds = tuple(first / second for first, second in zip(times[over], times[under], strict=True))
     return Ratio(name, title, goal, rounds, {each: statistics.median(times[each]) for each in (over, under)})

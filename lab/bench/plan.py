@@ -1,0 +1,86 @@
+"""What is measured: how large, how often, and which ratios come out of which runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lab.bench import makespan
+from lab.bench.subjects import EMPTY_PACK, Pair, prepared
+from lab.bench.timing import Ratio, in_turns, ratio_of
+from lab.engine import POLICIES
+
+PROD_GOAL: Final = 1.15
+LARGE_GOAL: Final = 1.3
+PACK_GOAL: Final = 1.15
+GROWTH_GOAL: Final = 1.0
+NAMES: Final = ("prod", "scale", "pack", "makespan")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured: rounds of the small and of the large stacks, their sizes in VMs, and the pace of an up."""
+
+    rounds: int
+    large_rounds: int
+    sizes: tuple[int, ...]
+    pace: float
+    warm: bool
+
+
+FULL: Final = Effort(rounds=7, large_rounds=3, sizes=(100, 1000), pace=1.5, warm=True)
+QUICK: Final = Effort(rounds=1, large_rounds=1, sizes=(3, 6), pace=0.1, warm=False)
+"""Enough to see that everything works; its ratios say little."""
+
+
+def measure(home: Path, effort: Effort, names: Iterable[str], say: Callable[[str], None]) -> list[Ratio]:
+    """Measure the named ratios and return them in the order of ``NAMES``."""
+    wanted = set(names)
+    found: list[Ratio] = []
+    if "prod" in wanted:
+        found.append(_prod(prepared(home, None, say), effort, say))
+    if wanted & {"scale", "pack"}:
+        found += _large(home, effort, wanted, say)
+    if "makespan" in wanted:
+        found.append(makespan.ratio_of(makespan.played(home, effort.pace, say)))
+    return found
+
+
+def _prod(pair: Pair, effort: Effort, say: Callable[[str], None]) -> Ratio:
+    ours, bare = pair.ours(), pair.theirs()
+    times = in_turns([ours, bare], effort.rounds, effort.warm, say)
+    title = f"preview of prod over a bare program, {ours.resources} resources"
+    return ratio_of("prod", title, PROD_GOAL, times, ours.name, bare.name)
+
+
+def _large(home: Path, effort: Effort, wanted: set[str], say: Callable[[str], None]) -> list[Ratio]:
+    """Measure the large stacks: per size one set of runs, from which both ratios are taken."""
+    found: list[Ratio] = []
+    each_ms: list[float] = []
+    for vms in effort.sizes:
+        largest = vms == effort.sizes[-1]
+        if "scale" not in wanted and not largest:
+            continue
+        pair = prepared(home, vms, say)
+        ours, bare, empty = pair.ours(POLICIES), pair.theirs(POLICIES), pair.ours(EMPTY_PACK)
+        subjects = [ours, *([bare] if "scale" in wanted else []), *([empty] if largest and "pack" in wanted else [])]
+        times = in_turns(subjects, effort.large_rounds, effort.warm and not largest, say)
+        if "scale" in wanted:
+            title = f"preview of {vms} VMs over a bare program, pack on, {ours.resources} resources"
+            one = ratio_of(f"{vms} VMs", title, LARGE_GOAL, times, ours.name, bare.name)
+            each_ms.append(1000 * one.seconds[ours.name] / ours.resources)
+            found.append(one)
+        if empty in subjects:
+            title = f"preview of {vms} VMs with our pack over one with a pack of one empty policy"
+            found.append(ratio_of("pack", title, PACK_GOAL, times, ours.name, empty.name))
+    if "scale" in wanted:
+        found.insert(len(each_ms), _growth(effort.sizes, each_ms))
+    return found
+
+
+def _growth(sizes: tuple[int, ...], each_ms: list[float]) -> Ratio:
+    title = f"time per resource at {sizes[-1]} VMs over that at {sizes[0]}"
+    note = ", ".join(f"{ms:.1f} ms at {vms} VMs" for vms, ms in zip(sizes, each_ms, strict=True))
+    return Ratio("growth", title, GROWTH_GOAL, (each_ms[-1] / each_ms[0],), {}, (f"a resource takes {note}",))
