@@ -68,7 +68,9 @@ class Workspace:
         return {
             "PATH": os.pathsep.join([*(str(part) for part in path if part), os.environ.get("PATH", os.defpath)]),
             "PULUMI_HOME": str(self.home / "home"),
-            "PULUMI_BACKEND_URL": f"file://{self.home / 'state'}",
+            # Without the sidecar files beside each checkpoint: they are written in place, and an engine that is killed
+            # then leaves an empty one, with which it cannot read the checkpoint any more ("EOF").
+            "PULUMI_BACKEND_URL": f"file://{self.home / 'state'}?metadata=skip",
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.dir / "passphrase"),
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "1",
             "PULUMI_SKIP_UPDATE_CHECK": "true",

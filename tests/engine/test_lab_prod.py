@@ -52,6 +52,12 @@ def test_no_secret_stands_in_plain_text_in_state_logs_or_world(prod: Lab) -> Non
     assert looked_at > 10
 
 
+def test_the_backend_writes_nothing_that_a_kill_could_tear(prod: Lab) -> None:
+    state = prod.place.home / "state"
+    assert prod.place.state_file.exists()
+    assert list(state.rglob("*.attrs")) == []
+
+
 def test_outputs_tell_where_things_can_be_reached(prod: Lab) -> None:
     done = prod("status")
     assert done.returncode == 0, done.stdout
