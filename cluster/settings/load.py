@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from cluster.problems import InputError, Problem
 from cluster.settings.checks import check
 from cluster.settings.draft import Draft
+from cluster.settings.machine_file import too_long, with_machines
 from cluster.settings.model import NAMESPACE, Secrets, Settings
 from cluster.settings.shape import shape_problems
 from cluster.settings.stackfile import Sections, read_stack_file, sections_of
@@ -30,7 +31,10 @@ def from_mapping(raw: Mapping[str, object], source: str, *, sealed: bool) -> Set
 
 def from_file(path: Path, *, sealed: bool = False) -> Settings:
     """Return the settings of a ``Pulumi.<stack>.yaml``; encrypted values are placeholders. Raises InputError."""
-    return from_sections(read_stack_file(path), str(path), sealed=sealed)
+    sections = read_stack_file(path)
+    if problem := too_long(sections.values):
+        sections.problems.append(replace(problem, path=sections.prefix(problem.path) + problem.path))
+    return from_sections(sections, str(path), sealed=sealed)
 
 
 def from_pulumi() -> Settings:
@@ -61,6 +65,7 @@ def from_sections(
     ``hidden`` are not shown.
     """
     prefix = prefix or sections.prefix
+    sections = with_machines(sections, f"{prefix('machines')}machines")
     stack = _stack_of(source)
     settings: Settings | None = None
     shape: list[Problem] = []

@@ -15,6 +15,11 @@ SCHEMA_FILE = Path(__file__).parents[2] / "docs/schema/stack.json"
 """Where the schema is kept for the first line of the stack files."""
 
 _REFS = "#/$defs/{model}"
+_MACHINE_FILE = {
+    "type": "string",
+    "pattern": r"\.ya?ml$",
+    "description": "file with the list of machines, relative to the project; needed above some 850 machines",
+}
 
 
 class _Generator(GenerateJsonSchema):
@@ -29,6 +34,8 @@ def stack_schema() -> dict[str, Any]:
     model = Settings.model_json_schema(ref_template=_REFS, schema_generator=_Generator)
     definitions: dict[str, Any] = model["$defs"]
     _seal(definitions)
+    machines = model["properties"]["machines"]
+    model["properties"]["machines"] = {"anyOf": [machines, _MACHINE_FILE]}
     sections = {f"{NAMESPACE}:{key}": schema for key, schema in model["properties"].items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

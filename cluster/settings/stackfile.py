@@ -108,17 +108,27 @@ def sections_of(config: Mapping[str, object]) -> Sections:
 
 
 def _document(path: Path) -> Mapping[Any, Any]:
-    source = str(path)
+    document = read_yaml(path, "start from Pulumi.dev.yaml or Pulumi.prod.yaml")
+    if document is None:
+        return {}
+    if not isinstance(document, Mapping):
+        problem = Problem("file", None, "must be a mapping with config: at its top", "start from Pulumi.dev.yaml")
+        raise InputError(str(path), [problem])
+    return document
+
+
+def read_yaml(path: Path, remedy_missing: str) -> object:
+    """Return what a YAML file holds, read as the engine reads a stack file. Raises InputError."""
 
     def broken(reason: str, remedy: str) -> InputError:
-        return InputError(source, [Problem("file", None, reason, remedy)])
+        return InputError(str(path), [Problem("file", None, reason, remedy)])
 
     try:
-        document = yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader underneath
+        document: object = yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader underneath
         _refuse_cycles(document, ())
     except OSError as error:
         reason = f"cannot be read: {(error.strerror or 'error').lower()}"
-        raise broken(reason, "start from Pulumi.dev.yaml or Pulumi.prod.yaml") from None
+        raise broken(reason, remedy_missing) from None
     except yaml.MarkedYAMLError as error:
         line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise broken(f"is not YAML: {error.problem or 'cannot be read'}{line}", "mend that line") from None
@@ -131,10 +141,6 @@ def _document(path: Path) -> Mapping[Any, Any]:
         raise broken(
             "holds a tag or bytes that cannot be read", "take the tag out, and save it as UTF-8 text"
         ) from None
-    if document is None:
-        return {}
-    if not isinstance(document, Mapping):
-        raise broken("must be a mapping with config: at its top", "start from Pulumi.dev.yaml")
     return document
 
 
