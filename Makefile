@@ -1,5 +1,7 @@
 # Every target is one line of `make help`. Nothing has to be installed by hand but Python 3.11, Go and make.
 SHELL := bash
+# Compiled Python is kept: the engine starts several interpreters for each run.
+unexport PYTHONDONTWRITEBYTECODE
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory --no-builtin-rules
