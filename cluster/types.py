@@ -21,6 +21,10 @@ BYTES_PER_MIB = 1024 * 1024
 
 def parse_pci(value: object) -> str:
     """Return a PCI address in sysfs form, ``0000:3b:00.0``; the domain may be left out."""
+    if isinstance(value, int | float):
+        raise ValueError(
+            'is not a PCI address but a number, as which YAML reads some of them; quote it: "0000:41:00.0"'
+        )
     match = _PCI.match(value.strip().lower()) if isinstance(value, str) else None
     if not match:
         remedy = "write domain:bus:slot.function as lspci -D prints it, e.g. 0000:3b:00.0"
