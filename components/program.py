@@ -13,7 +13,6 @@ import pulumi
 from cluster.budget import Finding, PlanRefusedError, warnings
 from cluster.problems import InputError
 
-
 SHOWN = 32
 """Exit status by which the language host knows that the program has said itself what is wrong."""
 
