@@ -97,8 +97,8 @@ def ratio_of(schedule: Schedule) -> Ratio:
     notes = (
         f"longest chain: {steps} of {schedule.operations} operations, {schedule.length:.1f} s as played, "
         f"{real:.0f} min as they would take",
-        f"while none of the chain was under way: {schedule.between:.2f} s, {1000 * schedule.between / steps:.0f} ms for "
-        "each of its steps; that is the engine's own and does not grow with the durations: "
+        f"while none of the chain was under way: {schedule.between:.2f} s, {1000 * schedule.between / steps:.0f} ms for"
+        " each of its steps; that is the engine's own and does not grow with the durations: "
         f"{100 * schedule.between / (60 * real):.2f} % of the {real:.0f} real minutes",
         "the chain: " + ", ".join(schedule.path),
     )

@@ -15,6 +15,7 @@ from cluster.settings.model import NAMESPACE
 from lab.workspace import ROOT
 
 VMS_PER_HOST: Final = 50
+MACHINES: Final = f"{NAMESPACE}:machines"
 _CIDR: Final = "10.20.0.0/16"
 _FIRST: Final = IPv4Address("10.20.1.0")
 _GPU_EACH: Final = 6
@@ -35,7 +36,7 @@ def stack_document(vms: int) -> dict[str, Any]:
     ]
     network = config[f"{NAMESPACE}:network"]
     config[f"{NAMESPACE}:network"] = {**network, "mode": "bridge", "bridge": "br0", "cidr": _CIDR}
-    config[f"{NAMESPACE}:machines"] = [_machine(number) for number in range(vms)]
+    config[MACHINES] = [_machine(number) for number in range(vms)]
     return document
 
 

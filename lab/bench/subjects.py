@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from lab.bench.recording import Registration, read_plan, write
-from lab.bench.stacks import host_twins, stack_document, stack_name
+from lab.bench.stacks import MACHINES, host_twins, stack_document, stack_name
 from lab.bench.timing import Subject
 from lab.engine import POLICIES, quiet
 from lab.setup import initialise
@@ -71,8 +71,12 @@ def _production(home: Path) -> Workspace:
 def _generated(home: Path, vms: int) -> Workspace:
     place = fresh(Workspace(stack_name(vms), home))
     place.dir.mkdir(parents=True)
-    source, twin = place.dir / "stack.yaml", place.dir / "twin.yaml"
-    source.write_text(yaml.safe_dump(stack_document(vms), sort_keys=False))
+    source, twin, machines = (place.dir / name for name in ("stack.yaml", "twin.yaml", "machines.yaml"))
+    document = stack_document(vms)
+    # A stack file of 1,000 machines is more than the engine can hand to a program; all sizes are laid out alike.
+    machines.write_text(yaml.safe_dump(document["config"][MACHINES], sort_keys=False))
+    document["config"][MACHINES] = str(machines)
+    source.write_text(yaml.safe_dump(document, sort_keys=False))
     twin.write_text(yaml.safe_dump(host_twins(vms), sort_keys=False))
     prepare(place, twin, None, 0.0, source)
     return place
