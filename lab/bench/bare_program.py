@@ -81,6 +81,7 @@ def input_of(value: Any, waits: list[pulumi.Resource]) -> Any:
 
 
 def register(entry: dict[str, Any], made: list[Any]) -> Any:
+    token, name = entry["type"], entry["name"]
     inputs = {
         key: input_of(value, [made[number] for number in entry["waits"].get(key, ())])
         if key in entry["waits"]
@@ -92,9 +93,9 @@ def register(entry: dict[str, Any], made: list[Any]) -> Any:
         provider=None if entry["provider"] is None else made[entry["provider"]],
         depends_on=[made[number] for number in entry["depends_on"]] or None,
         delete_before_replace=entry["delete_before_replace"] or None,
-        additional_secret_outputs=entry["secret_outputs"] or None,
+        # The class of a Kubernetes Secret adds its own.
+        additional_secret_outputs=None if CLASSES.get(token) is Secret else entry["secret_outputs"] or None,
     )
-    token, name = entry["type"], entry["name"]
     if not entry["custom"]:
         component = pulumi.ComponentResource(token, name, inputs, opts)
         component.register_outputs({})
