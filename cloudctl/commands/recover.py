@@ -21,11 +21,12 @@ def recover(
     dry_run: options.DryRun = False,
     json_: options.Json = False,
 ) -> None:
-    """Mend a stack whose update was cut off, so that the next pulumi up goes on.
+    """Mend a stack whose update was cut off.
 
-    When the engine dies while something is created, the thing may exist and the state does not know it; the next up
-    would clash with it. What this stack creates has ids that can be foretold: each is looked up, and is in the state
-    afterwards exactly if it is there. Commands are simply run again by the next up. Nothing is created or deleted.
+    Afterwards the next pulumi up goes on. When the engine dies while something is created, the thing may exist and the
+    state does not know it; the next up would clash with it. What this stack creates has ids that can be foretold: each
+    is looked up, and is in the state afterwards exactly if it is there. Commands are simply run again by the next up.
+    Nothing is created or deleted.
 
     Where a provider lost its connection, the engine forgets what it had begun, and the next up says "already exists":
     --strays finds such things too; it takes a preview. Where the stack is still locked by the update that died, run

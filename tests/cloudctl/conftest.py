@@ -93,11 +93,15 @@ elif words[:2] == ["stack", "export"]:
     print(state.read_text())
 elif words[:3] == ["stack", "select", "--create"]:
     (home / "stacks.json").write_text(json.dumps([{{"name": words[3], "current": True}}]))
+elif "import" in words:
+    (home / "imported.json").write_text(sys.stdin.read())
+elif words[0] == "preview" and "--json" in words:
+    print((home / "preview.json").read_text())
 elif words[:2] == ["config", "set"]:
     value = sys.stdin.read()
     with (home / "values").open("a") as values:
         values.write(json.dumps([words[words.index("--path") + 1], value]) + "\\n")
-elif words[0] in ("up", "preview"):
+elif words[0] in ("up", "preview", "refresh"):
     sys.exit(int((home / "status").read_text()) if (home / "status").exists() else 0)
 else:
     sys.exit("error: unknown command")

@@ -78,6 +78,7 @@ def test_a_fault_file_that_cannot_be_used_is_told_whole(dev: Lab, tmp_path: Path
     assert not (dev.place.dir / "journal.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_one_stack_on_two_hosts(tmp_path: Path) -> None:
     lab = Lab(Workspace("prod", tmp_path / "lab"))
     settings = tmp_path / "two.yaml"
