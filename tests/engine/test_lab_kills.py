@@ -63,10 +63,12 @@ def _fault(effect: str, step: int) -> list[dict[str, Any]]:
 
 
 def _every_step(sample: tuple[int, ...]) -> list[Any]:
-    marked = [pytest.param(step, marks=pytest.mark.slow) for step in range(1, STEPS + 1) if step not in sample]
-    return [*sample, *marked]
+    """Return the steps; those outside the sample are slow tests. The sample shares one undisturbed run."""
+    rest = [pytest.param(step, marks=pytest.mark.slow) for step in range(1, STEPS + 1) if step not in sample]
+    return [*(pytest.param(step, marks=pytest.mark.xdist_group("kills")) for step in sample), *rest]
 
 
+@pytest.mark.xdist_group("kills")
 def test_the_steps_of_the_small_stack_are_all_among_those_tried(undisturbed: Undisturbed) -> None:
     assert max(SAMPLE) < undisturbed.steps <= STEPS
 
