@@ -11,18 +11,10 @@ import re
 from binascii import Error as Base64Error
 from collections.abc import Iterator, Mapping
 
+from cluster.passwords import WELL_KNOWN
 from policies.model import Config, Leaf, Plan, Policy, Resource, Violation, leaves, listed, reveal
 
 CLOUD_INIT = "libvirt:index/cloudInitDisk:CloudInitDisk"
-WELL_KNOWN = frozenset(
-    (
-        *("admin", "administrator", "root", "guest", "default", "docker", "example", "test", "test123", "ubuntu"),
-        *("password", "password1", "passw0rd", "changeme", "changeit", "letmein", "welcome", "qwerty", "hunter2"),
-        *("secret", "supersecret", "rootpass", "redhat", "toor", "123456", "12345678", "123456789", "1234567890"),
-        *("minio", "minio123", "minioadmin", "console123", "grafana", "prom-operator", "mlflow", "postgres", "rancher"),
-    )
-)
-
 _KEY = re.compile(
     r"(password|passwd|passphrase|secretaccesskey|secretkey|privatekey|apikey|encryptionkey|clientsecret|token)$|^(pwd|pass)$"
 )

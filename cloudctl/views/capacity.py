@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cluster.budget import Finding, HostLimits, HostPlan, demands_from, judge, limits_from, nearest_fit, refusals
+from cluster.budget import Finding, HostLimits, HostPlan, demands_from, judge, limits_from, nearest_fit, refusals, sums
 from cluster.budget.capacity import Sum
 from cluster.host.model import HostFacts
 from cluster.settings.model import Machine, Settings
@@ -44,37 +44,10 @@ def report(settings: Settings, hosts: Mapping[str, HostFacts | str], owner: str)
     }
 
 
-def sums(plan: HostPlan) -> list[Sum]:
-    """Return cores, memory, each planned pool and GPUs of a host; a resource that the facts do not tell is left out."""
-    facts, limits, others = plan.facts, plan.limits, plan.running_others
-    found: list[Sum] = []
-    if facts.cpu.cores is not None:
-        planned = [(each.name, each.cores) for each in plan.demands]
-        have = int(facts.cpu.cores * limits.vcpus_per_core)
-        taken = [(each.name, each.cores) for each in others]
-        found.append(Sum("cpu", planned, taken, limits.reserve_cores, have, lambda number: f"{number} cores"))
-    if facts.memory is not None:
-        planned = [(each.name, each.memory_mib) for each in plan.demands]
-        taken = [(each.name, int(each.memory)) for each in others]
-        found.append(Sum("ram", planned, taken, limits.reserve_memory_mib, int(facts.memory), gb))
-    for name in dict.fromkeys(name for each in plan.demands for name in each.disks):
-        pool = plan.pool(name)
-        if pool is not None and pool.capacity is not None and pool.allocated is not None:
-            planned = [(each.name, each.disks[name]) for each in plan.demands if name in each.disks]
-            taken = [("other files", int(pool.allocated))] if pool.allocated else []
-            found.append(Sum(f"disk, pool {name}", planned, taken, limits.reserve_disk_mib, int(pool.capacity), gb))
-    planned = [(each.name, len(each.gpus)) for each in plan.demands if each.gpus]
-    if planned or plan.gpus:
-        counts = [(each.name, sum(address in plan.gpus for address in each.hostdevs)) for each in others]
-        taken = [(name, count) for name, count in counts if count]
-        found.append(Sum("gpus", planned, taken, 0, len(plan.gpus), str))
-    return found
-
-
 def _row(total: Sum) -> dict[str, Any]:
     room = total.have - total.reserve - sum(size for _, size in total.others)
     return {
-        "resource": total.resource,
+        "resource": f"{total.resource}, pool {total.pool}" if total.pool else total.resource,
         "unit": "MiB" if total.text is gb else "count",
         "planned": sum(size for _, size in total.planned),
         "planned_by": dict(total.planned),

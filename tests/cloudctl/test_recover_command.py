@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from conftest import Project, Run  # type: ignore[import-not-found]
+from tests.cloudctl.conftest import Project, Run
 
 NAMESPACE = "urn:pulumi:prod::inference-cloud::kubernetes:core/v1:Namespace::mlflow"
 LEASE = "urn:pulumi:prod::inference-cloud::command:local:Command::gpu-1-lease-0"

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from conftest import Lab  # type: ignore[import-not-found]
 
 from cluster.host.model import load_facts
 from cluster.leases import LeaseFile
@@ -23,6 +22,7 @@ from lab.plugins.world import objects
 from lab.recover import recover
 from lab.setup import initialise
 from lab.workspace import DEFAULT_TWIN, ROOT, Workspace, prepare
+from tests.engine.rehearsal import Lab
 
 
 def small_stack(folder: Path) -> Path:

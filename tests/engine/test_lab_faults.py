@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Lab  # type: ignore[import-not-found]
-from kills import standing  # type: ignore[import-not-found]
 
 from cluster.settings.model import NAMESPACE
 from lab.workspace import ROOT, Workspace
+from tests.engine.kills import standing
+from tests.engine.rehearsal import Lab
 
 pytestmark = pytest.mark.engine
 

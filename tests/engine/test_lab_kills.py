@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Lab  # type: ignore[import-not-found]
-from kills import (  # type: ignore[import-not-found]
+
+from lab.__main__ import leftovers
+from lab.engine import run
+from lab.workspace import Workspace
+from tests.engine.kills import (
     Standing,
     finish,
     make_ready,
@@ -21,10 +24,7 @@ from kills import (  # type: ignore[import-not-found]
     small_stack,
     standing,
 )
-
-from lab.__main__ import leftovers
-from lab.engine import run
-from lab.workspace import Workspace
+from tests.engine.rehearsal import Lab
 
 pytestmark = pytest.mark.engine
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Lab  # type: ignore[import-not-found]
 
 from cluster import phases
 from cluster.settings.model import NAMESPACE
 from cluster.state import task_edges, tasks_of
 from lab.__main__ import leftovers
+from tests.engine.rehearsal import Lab
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("prod")]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import Lab  # type: ignore[import-not-found]
 
 from lab.engine import run
 from lab.setup import initialise
 from lab.workspace import ROOT, prepare
+from tests.engine.rehearsal import Lab
 
 pytestmark = pytest.mark.engine
 

@@ -4,47 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cluster.passwords import WELL_KNOWN
 from cluster.problems import Problem
 from cluster.settings.draft import Draft
 from cluster.settings.model import NAMESPACE, Secrets
 
 SHORTEST = 16
-WELL_KNOWN = frozenset(
-    {
-        "admin",
-        "admin123",
-        "administrator",
-        "adminpassword",
-        "changeme",
-        "changeit",
-        "console123",
-        "default",
-        "grafana",
-        "guest",
-        "letmein",
-        "minio",
-        "minio123",
-        "minioadmin",
-        "mlflow",
-        "passw0rd",
-        "password",
-        "password123",
-        "password1234",
-        "postgres",
-        "prom-operator",
-        "qwerty",
-        "root",
-        "rootpass",
-        "rootpass123",
-        "secret",
-        "supersecret",
-        "test",
-        "toor",
-        "123456",
-        "12345678",
-    }
-)
-"""Defaults of charts and products, and what every guesser tries first; compared without case."""
 
 
 def check(draft: Draft) -> Iterator[Problem]:
