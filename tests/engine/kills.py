@@ -57,7 +57,8 @@ def make_ready(lab: Lab, settings: Path, faults: list[dict[str, Any]] | None = N
         faulty.parent.mkdir(parents=True, exist_ok=True)
         faulty.write_text(yaml.safe_dump(faults))
     prepare(lab.place, DEFAULT_TWIN, faulty, 0.0, settings)
-    initialise(lab.place)
+    if not lab.place.state_file.exists():
+        initialise(lab.place)
 
 
 def run_until_killed(lab: Lab, verb: str) -> bool:
