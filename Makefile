@@ -86,8 +86,10 @@ destroy: real engine ## real host: ask, then take everything of STACK down
 test: lint types engine ## lint, types and every test that needs neither root nor a daemon; coverage at least 80 %
 	@$(PYTEST) -m "not slow and not daemon"
 
+# The slow ones without coverage: measuring every process that they start would double their time and add no line.
 test-cloud-all: lint types engine ## all tests: the slow ones too, and what needs root or a daemon; says what it skips
-	@$(PYTEST) -p toolchain.skips
+	@$(PYTEST) -m "not slow and not daemon" -p toolchain.skips
+	@$(PY) -m pytest -n 2 --dist loadgroup $(TESTS) -m "slow or daemon" -p toolchain.skips
 
 quick: engine ## tests without lint, types and coverage; TESTS="tests/budget -k gpu" for some
 	@$(PY) -m pytest -n 2 --dist loadgroup -m "not slow and not daemon" $(TESTS)
