@@ -16,7 +16,7 @@ from components.kubernetes import Cluster, ClusterArgs
 from components.machines import MachinePool, MachinePoolArgs
 from components.outputs import export_outputs
 from components.platform import deploy_platform
-from components.program import collect_seldom, plain_errors, warn
+from components.program import collect_seldom, debug_seldom, plain_errors, warn
 from components.provisioning import Provisioning, ProvisioningArgs
 
 
@@ -67,5 +67,6 @@ def main() -> None:
 
 
 collect_seldom()
+debug_seldom()
 with plain_errors():
     main()

@@ -44,7 +44,7 @@ def measure(home: Path, effort: Effort, names: Iterable[str], say: Callable[[str
     if wanted & {"scale", "pack"}:
         found += _large(home, effort, wanted, say)
     if "makespan" in wanted:
-        found.append(makespan.ratio_of(makespan.played(home, effort.pace, say)))
+        found.append(makespan.ratio_of([makespan.played(home, effort.pace, say) for _ in range(effort.large_rounds)]))
     return found
 
 
