@@ -100,8 +100,8 @@ def ratio_of(schedules: Sequence[Schedule]) -> Ratio:
     notes = (
         f"longest chain: {steps} of {middle.operations} operations, {middle.length:.1f} s as played, "
         f"{real:.0f} min as they would take",
-        f"while none of the chain was under way: {middle.between:.2f} s, {1000 * middle.between / steps:.0f} ms for each"
-        " of its steps; that is the engine's and the SDK's own and does not grow with the durations: "
+        f"while none of the chain was under way: {middle.between:.2f} s, {1000 * middle.between / steps:.0f} ms a step;"
+        " that is the engine's and the SDK's own and does not grow with the durations: "
         f"{100 * middle.between / (60 * real):.2f} % of the {real:.0f} real minutes",
         "the chain: " + ", ".join(middle.path),
     )
