@@ -109,7 +109,7 @@ def test_the_longest_chain_goes_through_components_and_providers() -> None:
     assert found.between == pytest.approx(0.5)
     ratio = makespan_ratio([found])
     assert ratio.median == pytest.approx(4 / 3.5) and not ratio.met
-    assert any("0.50 s, 250 ms for each of its steps" in note for note in ratio.notes)
+    assert any("0.50 s, 250 ms a step" in note for note in ratio.notes)
 
 
 def script(folder: Path, text: str, resources: int = 3) -> Subject:
