@@ -83,11 +83,11 @@ def with_strays(export: Mapping[str, Any], preview: Mapping[str, Any]) -> dict[s
     known = {resource["urn"] for resource in resources}
     providers = {f"{resource['urn']}::{resource.get('id')}" for resource in resources}
     pending = deployment.get("pending_operations") or []
-    noted = {operation["resource"]["urn"] for operation in pending}
+    told = known | {operation["resource"]["urn"] for operation in pending}
     for step in preview.get("steps") or []:
         new = step.get("newState") or {}
         wanted = step["op"] == "create" and new.get("custom") and new.get("provider") in providers
-        if not wanted or new["urn"] in known | noted or new.get("parent") not in known:
+        if not wanted or new["urn"] in told or new.get("parent") not in known:
             continue
         if new["type"].startswith(("command:", "pulumi:")):
             continue

@@ -24,9 +24,8 @@ def recover(place: Workspace, say: Callable[[str], None]) -> bool:
     freed = _free_lock(place, say)
     if not place.state_file.exists():
         return freed
-    latest = json.loads(place.state_file.read_text())["checkpoint"].get("latest") or {}
     forgotten = place.create_failed.exists()
-    if not latest.get("pending_operations") and not forgotten:
+    if not place.checkpoint().get("pending_operations") and not forgotten:
         return freed
     more = ["--strays"] if forgotten else []
     say(" ".join(["an earlier run was cut off: cloudctl recover", *more]))

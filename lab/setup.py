@@ -13,8 +13,10 @@ from lab.workspace import ROOT, Workspace, toolchain_bin
 
 
 def initialise(place: Workspace) -> None:
-    """Make the stack and its secrets where they are missing; harmless to run again. Raises RuntimeError with the
-    reason."""
+    """Make the stack and its secrets where they are missing; harmless to run again.
+
+    Raises RuntimeError with the reason.
+    """
     if toolchain_bin() is None and not _on_path("pulumi"):
         raise RuntimeError("there is no pulumi on PATH and none was built; make one with: make engine")
     install(place.home / "bin", Path(sys.executable))

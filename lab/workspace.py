@@ -90,10 +90,14 @@ class Workspace:
 
     def resources(self) -> int:
         """Return how many resources the engine has recorded for the stack, pending operations included."""
-        if not self.state_file.exists():
-            return 0
-        latest = json.loads(self.state_file.read_text())["checkpoint"].get("latest") or {}
+        latest = self.checkpoint()
         return len(latest.get("resources") or []) + len(latest.get("pending_operations") or [])
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Return what the engine has recorded of the stack last, secrets encrypted; empty where it has nothing."""
+        if not self.state_file.exists():
+            return {}
+        return dict(json.loads(self.state_file.read_text())["checkpoint"].get("latest") or {})
 
 
 def toolchain_bin() -> Path | None:
