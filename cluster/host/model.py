@@ -39,6 +39,19 @@ class PoolFacts(Section):
     capacity: MiB | None
     allocated: Annotated[MiB | Literal[0] | None, Field(description="taken by whatever is not this cluster's")] = 0
     device: Literal["nvme", "ssd", "hdd", "unknown"] = "unknown"
+    uuid: Annotated[str | None, Field(description="of the libvirt pool; None for a mere file system")] = None
+
+
+class NetworkFacts(Section):
+    """A libvirt network."""
+
+    name: str
+    uuid: str | None = None
+    bridge: str | None = None
+    cidr: Annotated[
+        str | None, Field(description="IPv4 network that libvirt itself serves; None: bridged, or none")
+    ] = None
+    active: bool | None = True
 
 
 class Nic(Section):
@@ -90,6 +103,13 @@ class Domain(Section):
     memory: MiB
     hostdevs: tuple[PciAddress, ...] = ()
     autostart: bool = False
+    uuid: str | None = None
+    image: Annotated[str | None, Field(description="digest of the image that we made it from, from its metadata")] = (
+        None
+    )
+    shape: Annotated[
+        str | None, Field(description="fingerprint of what only a replacement can change, from its metadata")
+    ] = None
 
 
 class HostFacts(Section):
@@ -105,6 +125,10 @@ class HostFacts(Section):
     iommu_groups: tuple[IommuGroup, ...] = ()
     domains: tuple[Domain, ...] = ()
     bridges: tuple[str, ...] = ()
+    networks: tuple[NetworkFacts, ...] = ()
+    answers: Annotated[
+        dict[str, str], Field(description="planned IPv4 address that answers on the host's network -> its MAC address")
+    ] = {}  # noqa: RUF012
     kernel: str | None = None
     libvirt: str | None = None
     qemu: str | None = None

@@ -77,6 +77,9 @@ class Host(Section):
         float,
         Field(strict=True, gt=0, le=8, description="vCPUs that one physical core may carry; 1 never overcommits"),
     ] = 1.0
+    emulation: Annotated[
+        bool, Field(description="VMs run without KVM, 10 to 50 times slower: for machines that lack it, to try things")
+    ] = False
     facts: Annotated[
         str | None, Field(description="path of a host facts file; left out: read from the host itself at every run")
     ] = None
@@ -129,6 +132,10 @@ class Images(Section):
 
     source: Literal["ubuntu-24.04", "debian-13"] = "ubuntu-24.04"
     url: Annotated[str | None, Field(description="cloud image; left out: the distribution's own")] = None
+    mirror: Annotated[
+        str | None,
+        Field(pattern=r"^(https?://|file:///).+", description="base URL in place of the distribution's own server"),
+    ] = None
     checksum: Annotated[str | None, Field(pattern=r"^sha(256:[0-9a-f]{64}|512:[0-9a-f]{128})$")] = None
     size: MiB = mib("10GiB")
     gpu_worker: Annotated[bool, Field(description="build the specialised GPU worker image as well")] = True
@@ -136,6 +143,9 @@ class Images(Section):
         bool,
         Field(description="boot GPU workers from it, and wait for it. Off: base image, driver by the GPU operator"),
     ] = False
+    gpu_worker_driver: Annotated[
+        Literal["nvidia", "none"], Field(description="driver in the GPU worker image; none: the GPU operator brings it")
+    ] = "nvidia"
     packer_accelerator: Literal["kvm", "tcg"] = "kvm"
 
 
@@ -150,6 +160,10 @@ class Gpu(Section):
             " and refuses a group with anything else in it; a list must match the group exactly"
         ),
     ]
+    serial: Annotated[str | None, Field(description="the card's serial number: another card there is refused")] = None
+    uuid: Annotated[
+        str | None, Field(pattern=r"^GPU-[0-9a-f-]{36}$", description="the card's UUID, as nvidia-smi -L prints it")
+    ] = None
 
 
 class Machine(Section):
@@ -164,6 +178,38 @@ class Machine(Section):
     address: Address
     gpus: tuple[Gpu, ...] = ()
     autostart: bool = True
+    machine_type: Annotated[
+        str, Field(pattern=r"^(q35|pc-q35-[0-9.]+)$", description="QEMU machine; GPUs need a PCI Express one")
+    ] = "q35"
+    firmware: Annotated[
+        Literal["bios", "uefi"], Field(description="uefi needs OVMF on the host; some large cards want it")
+    ] = "bios"
+    cpu_mode: Annotated[
+        Literal["auto", "host-passthrough", "host-model", "maximum"],
+        Field(description="auto: host-passthrough, and maximum where the host emulates"),
+    ] = "auto"
+    cpu_pinning: Annotated[
+        str | None,
+        Field(
+            pattern=r"^\d+(-\d+)?(,\d+(-\d+)?)*$",
+            description="host CPUs, one a core of the VM, e.g. 4-7,12-15; left out: the scheduler decides",
+        ),
+    ] = None
+    hugepages: Annotated[
+        Literal["2MiB", "1GiB"] | None,
+        Field(description="page size of the VM's memory, reserved on the host beforehand; left out: ordinary pages"),
+    ] = None
+    mmio_window: Annotated[
+        Literal["auto"] | MiB,
+        Field(description="address space for the cards' memory; auto: 128GiB a card where there are two or more"),
+    ] = "auto"
+    image: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[0-9a-f]{12}$",
+            description="digest of an earlier base image that this VM stays on; left out: the image of the settings",
+        ),
+    ] = None
 
 
 class Kubernetes(Section):
@@ -177,6 +223,10 @@ class Kubernetes(Section):
     kubespray_url: Annotated[str, Field(description="git repository, or a mirror of it")] = versions.KUBESPRAY_URL
     k3s: str = versions.K3S_DEFAULT
     storage_class: Name = "local-path"
+    expendable: Annotated[
+        tuple[Name, ...],
+        Field(description="control planes that an update may replace or delete although etcd's quorum forbids it"),
+    ] = ()
 
 
 class Charts(Section):
@@ -263,10 +313,32 @@ class Transfer(Section):
 
 
 class Hpc(Section):
-    """The SLURM cluster that shares the host, for messages and for stopping it first."""
+    """The SLURM cluster that shares the host: its VMs are never ours, and ``cloudctl flip`` stops and starts them."""
 
     name: Name = "hpc"
-    stop: str = "virsh shutdown"
+    vms: Annotated[
+        tuple[str, ...],
+        Field(description="its VMs that hold GPUs; left out: those with a GPU whose names begin with the cluster's"),
+    ] = ()
+    start: Annotated[str, Field(description="command that starts one of its VMs; the VM's name is appended")] = (
+        "virsh start"
+    )
+    stop: Annotated[str, Field(description="command that shuts one of its VMs down; the VM's name is appended")] = (
+        "virsh shutdown"
+    )
+    drain: Annotated[
+        str | None, Field(description="command that empties a node before it stops, e.g. of SLURM; name appended")
+    ] = None
+    resume: Annotated[
+        str | None, Field(description="command that gives a node work again once it has started; name appended")
+    ] = None
+    shares_gpus: Annotated[
+        bool,
+        Field(description="its VMs may define the same GPUs: one cluster runs at a time, cloudctl flip changes which"),
+    ] = False
+    driver: Annotated[
+        str | None, Field(description="driver that a GPU is bound to while no VM has it; left out: any, or none")
+    ] = None
 
 
 class Secrets(Section):

@@ -16,6 +16,11 @@ PATTERNS: Mapping[tuple[str, str], tuple[str, str]] = {
         "paste the one line of the .pub file, which begins with ssh-ed25519",
     ),
     ("Images", "checksum"): ("is not a checksum", "write sha256: and 64, or sha512: and 128, lower-case hex digits"),
+    ("Images", "mirror"): ("is not a base URL", "write for example https://mirror.lan/cloud-images"),
+    ("Machine", "machine_type"): ("is not a PCI Express machine of QEMU", "write q35, or for example pc-q35-8.2"),
+    ("Machine", "cpu_pinning"): ("is not a list of host CPUs", "write for example 4-7,12-15"),
+    ("Machine", "image"): ("is not an image's digest", "write the 12 hex digits of its file name, base-DIGEST.qcow2"),
+    ("Gpu", "uuid"): ("is not a GPU's UUID", "write what nvidia-smi -L prints, GPU- and 36 hex digits and dashes"),
     ("Gpu", "siblings"): (
         "is neither auto nor a list of PCI addresses",
         "write siblings: auto, or list the other functions of the GPU's IOMMU group",
