@@ -13,6 +13,7 @@ FAULTS ?=
 PACE ?=
 # more arguments for pytest, e.g. make test TESTS="tests/budget -k gpu"; for one file's coverage is no measure: make quick
 TESTS ?= tests
+LIBVIRT_TESTS ?= tests/libvirt
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -82,7 +83,7 @@ destroy: real engine ## real host: ask, then take everything of STACK down
 
 # ---- proofs ----------------------------------------------------------------------------------------------------------
 
-.PHONY: test test-cloud-all quick bench
+.PHONY: test test-cloud-all test-libvirt quick bench
 test: lint types engine ## lint, types and every test that needs neither root nor a daemon; coverage at least 80 %
 	@$(PYTEST) -m "not slow and not daemon"
 
@@ -90,6 +91,10 @@ test: lint types engine ## lint, types and every test that needs neither root no
 test-cloud-all: lint types engine ## all tests: the slow ones too, and what needs root or a daemon; says what it skips
 	@$(PYTEST) -m "not slow and not daemon" -p toolchain.skips
 	@$(PY) -m pytest -n 2 --dist loadgroup $(TESTS) -m "slow or daemon" -p toolchain.skips
+
+# Inside, there is no network but its own: what must be fetched or built is made ready outside, first.
+test-libvirt: engine plugin ## the program on a real libvirtd of its own, with VMs in emulation; needs root
+	@$(PY) -m lab.hypervisor exec -- $(PY) -m pytest $(LIBVIRT_TESTS) -p toolchain.skips
 
 quick: engine ## tests without lint, types and coverage; TESTS="tests/budget -k gpu" for some
 	@$(PY) -m pytest -n 2 --dist loadgroup -m "not slow and not daemon" $(TESTS)
