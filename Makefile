@@ -18,6 +18,7 @@ LIBVIRT_TESTS ?= tests/libvirt
 VENV := .venv
 PY := $(VENV)/bin/python
 ENGINE := .lab/toolchain/bin
+PLUGINS := .lab/toolchain/plugins
 # The venv first: the engine starts the program with the python of PATH.
 export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/$(ENGINE):$(PATH)
 export PULUMI_SKIP_UPDATE_CHECK := true
@@ -35,7 +36,8 @@ help: ## this list
 	@printf '    HOST=%-29s %s\n' '$(HOST)' 'host twin that the lab rehearses on'
 	@printf '    FAULTS=%-27s %s\n' '$(FAULTS)' 'file of faults that the lab injects'
 	@printf '    PACE=%-29s %s\n' '$(PACE)' 'seconds that the lab plays back for a real minute (0: no waiting)'
-	@printf '    CLOUD_ENGINE=%-21s %s\n\n' '$(CLOUD_ENGINE)' 'path, installer or build: the only origin of the engine'
+	@printf '    CLOUD_ENGINE=%-21s %s\n' '$(CLOUD_ENGINE)' 'path, installer or build: the only origin of the engine'
+	@printf '    CLOUD_LIBVIRT_PLUGIN=%-13s %s\n\n' '$(CLOUD_LIBVIRT_PLUGIN)' 'path, official or build: likewise of the plugin'
 
 # ---- getting ready ---------------------------------------------------------------------------------------------------
 
@@ -46,6 +48,10 @@ setup: ## virtual environment with everything of requirements-dev.txt
 .PHONY: engine
 engine: setup ## Pulumi engine: from PATH, from its installer, or built with Go (some minutes, once)
 	@$(PY) -m toolchain ensure >/dev/null
+
+.PHONY: plugin
+plugin: engine ## libvirt plugin for real hosts: from PATH, Pulumi's own, or built with Go (two minutes, once)
+	@$(PY) -m toolchain plugin >/dev/null
 
 # ---- the rehearsal ---------------------------------------------------------------------------------------------------
 
@@ -65,20 +71,22 @@ lab-status: engine ## what of the rehearsed STACK stands, and where it can be re
 # ---- the real thing: the same program, the real plugins, your Pulumi backend and passphrase ------------------------------
 
 .PHONY: preview up refresh destroy real
+# Before the rest of PATH: an engine takes the first plugin there. Rehearsals have their stand-in, and not this folder.
+preview up refresh destroy: export PATH := $(CURDIR)/$(PLUGINS):$(PATH)
 real:
 	@[ -z "$${LAB_DIR:-}" ] || { echo "error: LAB_DIR is $$LAB_DIR: this shell is set to a rehearsal, so nothing here" \
 	  "would be real; open a new shell and try again" >&2; exit 1; }
 
-preview: real engine ## real host: what would change, with the policy pack
+preview: real plugin ## real host: what would change, with the policy pack
 	@pulumi preview --stack $(STACK) --policy-pack policies
 
-up: real engine ## real host: preview with the policy pack, ask, then change it
+up: real plugin ## real host: preview with the policy pack, ask, then change it
 	@pulumi up --stack $(STACK) --policy-pack policies
 
-refresh: real engine ## real host: compare the state with what is there
+refresh: real plugin ## real host: compare the state with what is there
 	@pulumi refresh --stack $(STACK)
 
-destroy: real engine ## real host: ask, then take everything of STACK down
+destroy: real plugin ## real host: ask, then take everything of STACK down
 	@pulumi destroy --stack $(STACK)
 
 # ---- proofs ----------------------------------------------------------------------------------------------------------

@@ -121,9 +121,12 @@ def for_stack(project: Path, stack: str, *, lab: bool) -> Engine:
 
 
 def defaults(project: Path) -> dict[str, str]:
-    """Return PATH with the project's Python first, as the language host needs, and the set-up engine last."""
-    own, built = project / ".venv" / "bin", project / ".lab" / "toolchain" / "bin"
-    path = os.pathsep.join([str(own), os.environ.get("PATH", os.defpath), str(built)])
+    """Return PATH with the project's Python first, as the language host needs, and the set-up engine and plugin last.
+
+    Last, so that in a shell which is set to a rehearsal the lab's stand-ins come before the plugin.
+    """
+    own, got = project / ".venv" / "bin", project / ".lab" / "toolchain"
+    path = os.pathsep.join([str(own), os.environ.get("PATH", os.defpath), str(got / "bin"), str(got / "plugins")])
     return {"PATH": path, "PULUMI_SKIP_UPDATE_CHECK": "true"}
 
 

@@ -1,4 +1,4 @@
-"""The folder outside the clone where engines are kept, so that ten clones build once.
+"""The folder outside the clone where engines and plugins are kept, so that ten clones build once.
 
 A folder there is either whole or absent: it is made under another name and renamed when it is complete.
 """
@@ -15,7 +15,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from toolchain import pins
 from toolchain.progress import say
 
 UNFINISHED = "unfinished-"
@@ -29,13 +28,12 @@ def root() -> Path:
     return Path(base) / "inference-cloud" / "toolchain"
 
 
-def content_hash() -> str:
-    """Return what names a build: the modules, the recipe and the platform."""
-    digest = hashlib.sha256(f"{RECIPE} {platform.system()} {platform.machine()}".encode())
-    for module in (pins.ENGINE_MODULE, pins.LANGHOST_MODULE):
-        for name in ("go.mod", "go.sum"):
-            digest.update((module / name).read_bytes())
-    return digest.hexdigest()[:16]
+def folder_of(*sources: Path, words: str = "") -> Path:
+    """Return where what is built of these files is kept: other files, words, recipe or platform are another folder."""
+    digest = hashlib.sha256(f"{RECIPE} {platform.system()} {platform.machine()}{words}".encode())
+    for source in sources:
+        digest.update(source.read_bytes())
+    return root() / digest.hexdigest()[:16]
 
 
 @contextlib.contextmanager
@@ -46,7 +44,7 @@ def lock() -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("another make is getting the engine; waiting for it")
+            say("another make is getting the engine or the plugin; waiting for it")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from toolchain import pins
-from toolchain.engine import Engine, executable, version_of
-from toolchain.problems import NoEngineError
+from toolchain.engine import version_of
+from toolchain.problems import NotHadError
+from toolchain.tool import Tool, executable, path_without
 
 
-def find(exclude: Path) -> Engine:
+def find(exclude: Path) -> Tool:
     """Return the first engine on PATH that fits, with its language host and policy scripts.
 
     ``exclude`` is the folder of links that this package writes: it may be on PATH, and must not be taken for an origin.
     """
-    folders = [Path(each) for each in os.environ.get("PATH", "").split(os.pathsep) if each]
-    folders = [folder for folder in folders if folder.resolve() != exclude.resolve()]
+    folders = path_without(exclude)
     reasons: list[str] = []
     for pulumi in (folder / "pulumi" for folder in folders):
         if not executable(pulumi):
             continue
         found = _judge(pulumi, folders)
-        if isinstance(found, Engine):
+        if isinstance(found, Tool):
             return found
         reasons.append(found)
-    raise NoEngineError("; ".join(dict.fromkeys(reasons)) or "no pulumi on PATH")
+    raise NotHadError(f"path: {'; '.join(dict.fromkeys(reasons)) or 'no pulumi on PATH'}")
 
 
-def _judge(pulumi: Path, folders: list[Path]) -> Engine | str:
+def _judge(pulumi: Path, folders: list[Path]) -> Tool | str:
     version = version_of(pulumi)
     numbers = pins.parse(version)
     if not pins.fits(numbers):
@@ -44,4 +43,4 @@ def _judge(pulumi: Path, folders: list[Path]) -> Engine | str:
     missing = [name for name in pins.NEEDED if name not in parts]
     if missing:
         return f"{pulumi} {version} comes without {', '.join(missing)}"
-    return Engine(version, "path", parts)
+    return Tool(version, "path", parts)

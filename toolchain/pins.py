@@ -1,4 +1,4 @@
-"""Which engine the project runs on; the pins themselves are the go.mod files beside this module.
+"""Which engine and libvirt plugin the project runs on; the pins are the go.mod files beside this module, and the SDK's.
 
 Supported on PATH: releases from the pinned one up to, and without, the next major version.
 
@@ -16,6 +16,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ENGINE_MODULE = HERE / "engine"
 LANGHOST_MODULE = HERE / "langhost"
+PLUGIN_MODULE = HERE / "libvirt"
+REQUIREMENTS = HERE.parent / "requirements.txt"
 
 ENGINE_PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 LANGHOST_PACKAGE = "github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python"
@@ -33,6 +35,9 @@ NEEDED = ("pulumi", "pulumi-language-python", "pulumi-language-python-exec", "pu
 
 PARTS = ("pulumi", "pulumi-language-python", *SCRIPTS)
 """Everything that is put on PATH, where the origin has it."""
+
+PLUGIN = "pulumi-resource-libvirt"
+"""File name of the plugin for libvirt."""
 
 Version = tuple[int, int, int]
 
@@ -54,6 +59,14 @@ def engine_version() -> str:
 def langhost_version() -> str:
     """Return the version of the language host that is built from Go modules."""
     return required(LANGHOST_MODULE, SDK)
+
+
+def plugin_version() -> str:
+    """Return the version of the libvirt plugin, without a v (``0.5.4``): that of the Python SDK, which asks for it."""
+    found = re.search(r"^pulumi-libvirt==(\S+)", REQUIREMENTS.read_text(), re.MULTILINE)
+    if not found:
+        raise ValueError(f"{REQUIREMENTS}: pins no pulumi-libvirt")
+    return found.group(1)
 
 
 def parse(text: str) -> Version | None:

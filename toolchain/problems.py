@@ -1,7 +1,11 @@
-"""What an origin says when it has no engine to offer."""
+"""What is said where something is not to be had."""
 
 from __future__ import annotations
 
 
-class NoEngineError(Exception):
-    """This origin has no fitting engine; the message is the reason, in one line."""
+class NotHadError(Exception):
+    """This origin has nothing fitting; the message is the reason, in one line, and begins with the origin's name."""
+
+
+class ToolMissingError(Exception):
+    """No origin has it; the message is one line with every reason and the remedy."""

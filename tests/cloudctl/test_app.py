@@ -138,7 +138,7 @@ def test_an_engine_that_fails_is_told_in_its_own_words(project: Project, runner:
         Engine(project.folder, runner=runner).export("prod")
 
 
-def test_the_engine_gets_the_projects_python_first_and_the_built_engine_last(project: Project) -> None:
+def test_the_engine_gets_the_projects_python_first_and_what_was_built_last(project: Project) -> None:
     seen: dict[str, str] = {}
 
     def runner(*_: Any, env: dict[str, str], **__: Any) -> subprocess.CompletedProcess[str]:
@@ -147,7 +147,8 @@ def test_the_engine_gets_the_projects_python_first_and_the_built_engine_last(pro
 
     Engine(project.folder, {"PULUMI_HOME": "/elsewhere"}, runner).stack_names()
     path = seen["PATH"].split(os.pathsep)
-    assert (path[0], path[-1]) == (f"{project.folder}/.venv/bin", f"{project.folder}/.lab/toolchain/bin")
+    assert path[0] == f"{project.folder}/.venv/bin"
+    assert path[-2:] == [f"{project.folder}/.lab/toolchain/bin", f"{project.folder}/.lab/toolchain/plugins"]
     assert seen["PULUMI_HOME"] == "/elsewhere"
 
 

@@ -64,9 +64,12 @@ class Machine:
         patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
         patch.setenv("GO_CALLS", str(self.calls))
         patch.setenv("GO_SDK", str(root / "sdk"))
-        patch.delenv("CLOUD_ENGINE", raising=False)
+        patch.setenv("PULUMI_HOME", str(root / "pulumi-home"))
+        for name in ("CLOUD_ENGINE", "CLOUD_LIBVIRT_PLUGIN", "PULUMI_PLUGIN_DOWNLOAD_URL_OVERRIDES"):
+            patch.delenv(name, raising=False)
         # Nothing listens on that port, so the installer's script is out of reach at once.
-        patch.setattr("toolchain.installer.SCRIPT", "http://127.0.0.1:9/install.sh")
+        patch.setattr("toolchain.reach.PULUMI", "http://127.0.0.1:9/install.sh")
+        patch.setattr("toolchain.plugin.official.GITHUB", "http://127.0.0.1:9/")
         self.path()
 
     def path(self, *folders: Path) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.toolchain.machines import GO, Machine, release, script
-from toolchain import cache, installer, pins
+from toolchain import build, cache, installer, pins
 from toolchain.__main__ import main
-from toolchain.ensure import EngineMissingError, ensure
-from toolchain.problems import NoEngineError
+from toolchain.ensure import ensure
+from toolchain.problems import NotHadError, ToolMissingError
 
 PIN = pins.engine_version()
 PROJECT = Path(__file__).resolve().parents[2]
@@ -38,7 +38,7 @@ def test_a_build_follows_where_the_installer_is_out_of_reach(
     engine = ensure(machine.links)
     assert engine.origin == "build"
     assert machine.builds() == 2
-    assert engine.parts["pulumi"] == machine.cache / cache.content_hash() / "pulumi"
+    assert engine.parts["pulumi"] == build.folder() / "pulumi"
     assert all(os.access(machine.links / name, os.X_OK) for name in pins.PARTS)
     shown = capfd.readouterr().err
     assert f"building Pulumi engine {PIN} from Go modules (usually 2 to 4 minutes" in shown
@@ -67,7 +67,7 @@ def test_the_engine_links_are_renewed_when_a_fitting_one_appears_on_path(machine
 def test_a_failed_build_leaves_nothing_and_names_the_log(machine: Machine) -> None:
     machine.path(machine.go("echo 'pkg/x.go:1: no space left on device' >&2; exit 1"))
     with pytest.raises(
-        EngineMissingError, match=r"engine v\S+ failed: pkg/x\.go:1: no space left on device \(log: "
+        ToolMissingError, match=r"engine v\S+ failed: pkg/x\.go:1: no space left on device \(log: "
     ) as caught:
         ensure(machine.links)
     assert "\n" not in str(caught.value)
@@ -76,7 +76,7 @@ def test_a_failed_build_leaves_nothing_and_names_the_log(machine: Machine) -> No
 
 def test_an_engine_that_does_not_know_its_version_is_not_kept_as_built(machine: Machine) -> None:
     machine.path(machine.go(GO.replace("version=${word", "ignored=${word")))
-    with pytest.raises(EngineMissingError, match="what was built is not a whole v"):
+    with pytest.raises(ToolMissingError, match="what was built is not a whole v"):
         ensure(machine.links)
 
 
@@ -97,7 +97,7 @@ def test_a_build_that_was_killed_is_begun_again(machine: Machine, python: str) -
     process.kill()
     process.wait()
     assert list(machine.cache.glob(f"{cache.UNFINISHED}*"))
-    assert not (machine.cache / cache.content_hash()).exists()
+    assert not (build.folder()).exists()
     machine.path(machine.go())
     assert ensure(machine.links).origin == "build"
     assert not list(machine.cache.glob(f"{cache.UNFINISHED}*"))
@@ -130,7 +130,7 @@ def test_two_at_once_build_once_and_the_second_says_that_it_waits(
             assert waiting.is_alive()
             shown += capfd.readouterr().err
             time.sleep(0.02)
-        release(machine.cache / cache.content_hash(), PIN)  # what the holder of the lock made meanwhile
+        release(build.folder(), PIN)  # what the holder of the lock made meanwhile
     waiting.join()
     assert machine.builds() == 0
     assert (machine.links / "pulumi").exists()
@@ -153,15 +153,15 @@ def test_neither_network_nor_go_is_one_line_with_every_reason_and_a_remedy(
 
 
 def test_an_installer_that_never_answers_is_given_up(machine: Machine) -> None:
-    machine.patch.setattr("toolchain.installer.REACH", "import time; time.sleep(300)")
-    machine.patch.setattr("toolchain.installer.REACH_LIMIT", 0.2)
-    with pytest.raises(NoEngineError, match=r"did not answer within"):
+    machine.patch.setattr("toolchain.reach.ASK", "import time; time.sleep(300)")
+    machine.patch.setattr("toolchain.reach.LIMIT", 0.2)
+    with pytest.raises(NotHadError, match=r"did not answer within"):
         installer.install()
 
 
 def reachable(machine: Machine, body: str) -> None:
     """Let the installer's script be reached, and play the installer by Python code; sys.argv[1] is its root."""
-    machine.patch.setattr("toolchain.installer.REACH", "")
+    machine.patch.setattr("toolchain.reach.ASK", "")
     machine.patch.setattr("toolchain.installer.INSTALL", body)
 
 
@@ -177,7 +177,7 @@ def test_the_installer_comes_before_a_build_and_is_kept(machine: Machine) -> Non
 
 def test_a_failing_installer_gives_its_last_words_and_a_build_follows(machine: Machine) -> None:
     reachable(machine, "raise SystemExit('tar: unexpected end of file')")
-    with cache.lock(), pytest.raises(NoEngineError, match="installer: failed: tar: unexpected end of file"):
+    with cache.lock(), pytest.raises(NotHadError, match="installer: failed: tar: unexpected end of file"):
         installer.install()
     machine.path(machine.go())
     assert ensure(machine.links).origin == "build"
@@ -186,7 +186,7 @@ def test_a_failing_installer_gives_its_last_words_and_a_build_follows(machine: M
 def test_an_installer_that_hangs_is_ended(machine: Machine) -> None:
     reachable(machine, "import time; time.sleep(300)")
     machine.patch.setattr("toolchain.installer.INSTALL_LIMIT", 0.3)
-    with cache.lock(), pytest.raises(NoEngineError, match="installer: not done after"):
+    with cache.lock(), pytest.raises(NotHadError, match="installer: not done after"):
         installer.install()
     assert not installer.folder().exists()
 
@@ -197,7 +197,7 @@ def test_an_installer_that_hangs_is_ended(machine: Machine) -> None:
 )
 def test_the_switch_allows_one_origin_only(machine: Machine, origin: str, said: str, silent: str) -> None:
     machine.patch.setenv("CLOUD_ENGINE", origin)
-    with pytest.raises(EngineMissingError) as caught:
+    with pytest.raises(ToolMissingError) as caught:
         ensure(machine.links)
     assert said in str(caught.value)
     assert silent not in str(caught.value)
@@ -206,7 +206,7 @@ def test_the_switch_allows_one_origin_only(machine: Machine, origin: str, said: 
 def test_an_unknown_origin_is_refused_with_the_known_ones(machine: Machine) -> None:
     machine.patch.setenv("CLOUD_ENGINE", "brew")
     with pytest.raises(
-        EngineMissingError, match="CLOUD_ENGINE: 'brew' is no origin of an engine; say one of path, installer"
+        ToolMissingError, match="CLOUD_ENGINE: 'brew' is no origin of pulumi; say one of path, installer"
     ):
         ensure(machine.links)
 
@@ -229,12 +229,12 @@ def test_the_folder_is_all_that_goes_to_stdout(machine: Machine, capsys: pytest.
 
 
 def test_another_pin_is_another_folder(machine: Machine, tmp_path: Path) -> None:
-    before = cache.content_hash()
+    before = build.folder()
     for name in ("go.mod", "go.sum"):
         changed = (pins.ENGINE_MODULE / name).read_text() + "\n"
         (tmp_path / name).write_text(changed)
     machine.patch.setattr("toolchain.pins.ENGINE_MODULE", tmp_path)
-    assert cache.content_hash() != before
+    assert build.folder() != before
 
 
 def test_a_go_mod_without_the_engine_is_said(tmp_path: Path) -> None:

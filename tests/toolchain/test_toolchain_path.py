@@ -6,7 +6,7 @@ import pytest
 
 from tests.toolchain.machines import Machine, release, script
 from toolchain import on_path, pins
-from toolchain.problems import NoEngineError
+from toolchain.problems import NotHadError
 
 PIN = pins.engine_version()
 
@@ -32,7 +32,7 @@ def test_a_later_release_is_taken_with_its_own_host(machine: Machine) -> None:
 def test_a_later_engine_is_not_paired_with_a_host_from_elsewhere(machine: Machine) -> None:
     script(machine.root / "lone", "pulumi", f"echo {later()}")
     machine.path(machine.root / "lone", release(machine.root / "old", "v3.1.0"))
-    with pytest.raises(NoEngineError, match=rf"{later()} comes without pulumi-language-python"):
+    with pytest.raises(NotHadError, match=rf"{later()} comes without pulumi-language-python"):
         on_path.find(machine.links)
 
 
@@ -47,7 +47,7 @@ def test_the_pinned_engine_may_have_its_host_elsewhere_on_path(machine: Machine)
 @pytest.mark.parametrize("version", ["v3.219.0", "v4.0.0", "v3.220.0-dev.1", "", "garbage"])
 def test_what_does_not_fit_is_named_with_the_range(machine: Machine, version: str) -> None:
     machine.path(release(machine.root / "pulumi", version))
-    with pytest.raises(NoEngineError) as caught:
+    with pytest.raises(NotHadError) as caught:
         on_path.find(machine.links)
     assert f"is {version or '(says no version)'}, needed is {PIN} or later, before v4" in str(caught.value)
 
@@ -60,7 +60,7 @@ def test_the_first_that_fits_wins_over_an_earlier_one_that_does_not(machine: Mac
 
 def test_our_own_links_are_no_origin(machine: Machine) -> None:
     machine.path(release(machine.links, PIN))
-    with pytest.raises(NoEngineError, match="no pulumi on PATH"):
+    with pytest.raises(NotHadError, match="no pulumi on PATH"):
         on_path.find(machine.links)
 
 
@@ -74,5 +74,5 @@ def test_a_release_behind_a_symlink_finds_its_host_beside_the_real_file(machine:
 
 def test_a_missing_policy_script_is_named(machine: Machine) -> None:
     machine.path(release(machine.root / "pulumi", PIN, without=("pulumi-analyzer-policy-python",)))
-    with pytest.raises(NoEngineError, match="comes without pulumi-analyzer-policy-python"):
+    with pytest.raises(NotHadError, match="comes without pulumi-analyzer-policy-python"):
         on_path.find(machine.links)

@@ -1,0 +1,1 @@
+"""How a machine gets the libvirt plugin: from PATH, from Pulumi, or built from Go modules."""
