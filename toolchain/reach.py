@@ -1,4 +1,4 @@
-"""Ask within seconds whether a server can be reached, before something is started that would wait for it for minutes."""
+"""Ask within seconds whether a server can be reached, before something is started that waits for it for minutes."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ ANSWER_LIMIT = 30.0
 
 @dataclass(frozen=True)
 class Tool:
-    """A fitting engine or plugin: version (``v3.220.0``), origin (path, build, ...) and each file by its name on PATH."""
+    """An engine or plugin that fits: version (``v3.220.0``), origin (path, build, ...), its files by name."""
 
     version: str
     origin: str

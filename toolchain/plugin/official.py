@@ -1,4 +1,4 @@
-"""Second origin: Pulumi's own build of the plugin, in the engine's folder of plugins. Fetching it needs the internet."""
+"""Second origin: Pulumi's own build of the plugin, in the engine's folder of plugins. To fetch it takes internet."""
 
 from __future__ import annotations
 
