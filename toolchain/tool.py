@@ -43,6 +43,11 @@ def answer(path: Path, word: str) -> str:
     return done.stdout.strip() or "(says no version)"
 
 
+def truth(variable: str) -> bool:
+    """Whether an environment variable is true, as the engine reads it."""
+    return os.environ.get(variable, "").lower() in ("1", "true")
+
+
 def path_without(*left_out: Path) -> list[Path]:
     """Return the folders of PATH without some: what this package links there must not be taken for an origin."""
     folders = [Path(each) for each in os.environ.get("PATH", "").split(os.pathsep) if each]

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from toolchain import pins
+from toolchain.plugin import ensure, official
+
+PLUGIN_SWITCHES = (ensure.SWITCH, ensure.INSTALLED_ONLY, official.MIRRORED, official.NO_FETCHING)
 
 
 def script(folder: Path, name: str, body: str) -> Path:
@@ -28,19 +31,29 @@ def release(folder: Path, version: str, without: tuple[str, ...] = ()) -> Path:
     return folder
 
 
-# What `go` does here: build writes an engine that knows its version, list names a folder. Each call leaves a line.
+# What `go` does here: build writes a program that knows its version, list names a folder. Each call leaves a line.
+# A program that was built writes a schema when it is asked to, as the generator of the plugin does.
 GO = """
 echo "$@" >> "$GO_CALLS"
 if [ "$1" = list ]; then echo "$GO_SDK"; exit 0; fi
 out=; version=
 for word in "$@"; do
   [ "$last" = -o ] && out=$word
-  case $word in *version.Version=*) version=${word##*version.Version=} ;; esac
+  case $word in
+    *.Version=*) version=${word##*.Version=} ;;
+    -overlay=*) read -r overlay < "${word#-overlay=}"; echo "overlay $overlay" >> "$GO_CALLS" ;;
+  esac
   last=$word
 done
-printf '#!/bin/bash\\necho %s\\n' "$version" > "$out"
+[ -d "${out%/*}" ] || mkdir "${out%/*}"
+printf '#!/bin/bash\\nif [ "$1" = schema ]; then echo {} > "$3/schema.json"; else echo %s; fi\\n' "$version" > "$out"
 chmod +x "$out"
 """
+
+
+def plugin(folder: Path, version: str) -> Path:
+    """Write a plugin that knows its version; return it."""
+    return script(folder, pins.PLUGIN, f'[ "$1" = -version ] && echo {version}')
 
 
 def tools(folder: Path, *names: str) -> Path:
@@ -65,7 +78,7 @@ class Machine:
         patch.setenv("GO_CALLS", str(self.calls))
         patch.setenv("GO_SDK", str(root / "sdk"))
         patch.setenv("PULUMI_HOME", str(root / "pulumi-home"))
-        for name in ("CLOUD_ENGINE", "CLOUD_LIBVIRT_PLUGIN", "PULUMI_PLUGIN_DOWNLOAD_URL_OVERRIDES"):
+        for name in ("CLOUD_ENGINE", *PLUGIN_SWITCHES):
             patch.delenv(name, raising=False)
         # Nothing listens on that port, so the installer's script is out of reach at once.
         patch.setattr("toolchain.reach.PULUMI", "http://127.0.0.1:9/install.sh")
@@ -74,7 +87,9 @@ class Machine:
 
     def path(self, *folders: Path) -> None:
         """Set PATH to these folders and what the scripts need of the system: its own Go or Pulumi must not be seen."""
-        self.patch.setenv("PATH", ":".join(map(str, [*folders, tools(self.root / "tools", "chmod", "sleep", "mv")])))
+        self.patch.setenv(
+            "PATH", ":".join(map(str, [*folders, tools(self.root / "tools", "chmod", "sleep", "mv", "mkdir")]))
+        )
 
     def go(self, body: str = GO) -> Path:
         """Install a stand-in for Go and its module cache; return its folder."""

@@ -54,6 +54,7 @@ def test_help_teaches_every_target_but_the_single_linters() -> None:
     assert {
         "setup",
         "engine",
+        "plugin",
         "lab",
         "lab-down",
         "lab-status",
@@ -82,6 +83,33 @@ def test_a_shell_that_is_set_to_a_rehearsal_is_refused_for_the_real_thing(verb: 
     done = subprocess.run(["make", verb], cwd=PROJECT, env=env, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert done.stderr.startswith("error: LAB_DIR is /somewhere/.lab/prod: this shell is set to a rehearsal")
+
+
+def recipes(folder: Path, *words: str) -> list[tuple[list[str], str]]:
+    """Return PATH and command of each line that make would hand to a shell: this one writes down and runs nothing."""
+    shell = script(folder, "shell", f'echo "$PATH" >> {folder}/lines; echo "${{@: -1}}" | tail -n 1 >> {folder}/lines')
+    environment = {key: value for key, value in os.environ.items() if key != "LAB_DIR" and not key.startswith("MAKE")}
+    subprocess.run(["make", *words, f"SHELL={shell}"], cwd=PROJECT, env=environment, capture_output=True, check=True)
+    lines = (folder / "lines").read_text().splitlines()
+    return [(path.split(":"), command) for path, command in zip(lines[::2], lines[1::2], strict=True)]
+
+
+@pytest.mark.parametrize("verb", ["preview", "up", "refresh", "destroy"])
+def test_the_real_thing_gets_the_plugin_and_finds_it_first(tmp_path: Path, verb: str) -> None:
+    *before, (path, command) = recipes(tmp_path, verb, "STACK=dev")
+    assert command.startswith(f"pulumi {verb} --stack dev")
+    assert path[0] == str(PROJECT / ".lab" / "toolchain" / "plugins")
+    assert [line for _, line in before][-2:] == [
+        ".venv/bin/python -m toolchain ensure >/dev/null",
+        ".venv/bin/python -m toolchain plugin >/dev/null",
+    ]
+
+
+@pytest.mark.parametrize("target", ["lab", "lab-preview", "lab-down", "lab-status"])
+def test_a_rehearsal_neither_needs_the_plugin_nor_finds_it(tmp_path: Path, target: str) -> None:
+    for path, command in recipes(tmp_path, target):
+        assert not command.endswith("toolchain plugin >/dev/null")
+        assert str(PROJECT / ".lab" / "toolchain" / "plugins") not in path
 
 
 def test_lab_passes_on_what_was_asked_for() -> None:

@@ -7,9 +7,12 @@ from pathlib import Path
 from toolchain import pins
 from toolchain.obtain import Origin, Sought, link, obtain
 from toolchain.plugin import build, official, on_path
-from toolchain.tool import Tool
+from toolchain.tool import Tool, truth
 
 SWITCH = "CLOUD_LIBVIRT_PLUGIN"
+
+INSTALLED_ONLY = "PULUMI_IGNORE_AMBIENT_PLUGINS"
+"""Where this is true, engines take no plugin from PATH, so only one that an engine has installed is of use."""
 
 
 def ensure(links: Path, engine: Path, *stand_ins: Path) -> Tool:
@@ -21,15 +24,16 @@ def ensure(links: Path, engine: Path, *stand_ins: Path) -> Tool:
     """
     version = pins.plugin_version()
     ours = (links, *stand_ins)
-    origins = (
-        Origin("path", lambda: on_path.find(*ours)),
-        Origin("official", official.installed, lambda: official.install(engine)),
-        Origin("build", build.kept, build.build),
-    )
-    remedy = (
-        f"reach Pulumi and install it: pulumi plugin install resource libvirt {version}; or install Go"
-        " (and reach a Go module proxy), then: make plugin"
-    )
+    from_path = Origin("path", lambda: on_path.find(*ours))
+    from_pulumi = Origin("official", official.installed, lambda: official.install(engine))
+    built = Origin("build", build.kept, build.build)
+    reach_it = f"reach Pulumi and install it: pulumi plugin install resource libvirt {version}"
+    if truth(INSTALLED_ONLY):
+        origins: tuple[Origin, ...] = (from_pulumi,)
+        remedy = f"{reach_it}; or unset {INSTALLED_ONLY}, then: make plugin"
+    else:
+        origins = (from_path, from_pulumi, built)
+        remedy = f"{reach_it}; or install Go (and reach a Go module proxy), then: make plugin"
     plugin = obtain(Sought(pins.PLUGIN, version, SWITCH, origins, remedy))
     link({} if _taken_anyway(plugin, ours) else plugin.parts, (pins.PLUGIN,), links)
     return plugin

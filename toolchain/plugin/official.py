@@ -10,12 +10,15 @@ from toolchain import cache, pins, reach
 from toolchain.plugin.judge import in_folder
 from toolchain.problems import NotHadError
 from toolchain.progress import last_line, run, say
-from toolchain.tool import Tool, executable
+from toolchain.tool import Tool, executable, truth
 
 INSTALL_LIMIT = 300.0
 
 MIRRORED = "PULUMI_PLUGIN_DOWNLOAD_URL_OVERRIDES"
 """Where this is set, plugins come from a mirror, and whether Pulumi can be reached says nothing."""
+
+NO_FETCHING = "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"
+"""Where this is true, somebody wants no plugin fetched that was not asked for by name."""
 
 GITHUB = "https://api.github.com/"
 """Where the engine looks first; what it does not find there it takes from Pulumi."""
@@ -38,6 +41,8 @@ def install(engine: Path) -> Tool:
 
     To be called with the cache's lock held. Gives up within seconds without a network.
     """
+    if truth(NO_FETCHING):
+        raise NotHadError(f"official: {NO_FETCHING} is set")
     pulumi = str(engine / "pulumi") if executable(engine / "pulumi") else shutil.which("pulumi")
     if pulumi is None:
         raise NotHadError("official: no pulumi to install it with")
