@@ -8,6 +8,7 @@ from pulumi import ResourceOptions
 
 from cluster.budget import demands_from, judge, limits_from, refuse
 from cluster.host.source import facts_for
+from cluster.leases.claims import Claims
 from cluster.settings.load import from_pulumi
 from components.acceptance import Acceptance, AcceptanceArgs
 from components.foundation import Host, HostArgs
@@ -24,11 +25,14 @@ def main() -> None:
     # What is wanted, what is there, and whether that fits: nothing is registered before it does.
     owner = f"cloud/{pulumi.get_stack()}"
     settings = from_pulumi()
+    claims = Claims.open(settings, owner)  # before the facts: see there
     facts = facts_for(settings)
-    demands, limits = demands_from(settings), limits_from(settings)
-    findings = judge(demands, facts, limits, owner)
+    demands, limits = demands_from(settings), limits_from(settings, claims.leases)
+    findings = [*judge(demands, facts, limits, owner), *claims.findings(demands, facts, limits)]
     warn(findings)
     refuse(findings)
+    if not pulumi.runtime.is_dry_run():
+        claims.claim(demands, facts, limits)
 
     # Phase 0, foundation: a network and a pool on each host, then leases and cloud-init disks; checked in phase 7.
     shell = command.Provider("commands")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -54,14 +55,16 @@ class Provisioning(TaskComponent):
         host = args.settings.host_of(machine).name
         return tuple(
             local.Command(
-                f"{machine.name}-lease-{number}",
+                # Named by its card: were it named by its place in the list, a card that moves up in the list would be
+                # given back after it was taken.
+                f"{machine.name}-lease-{re.sub('[:.]', '-', gpu.address)}",
                 create=_lease_line("lease", args, host, gpu.address, machine.name),
                 delete=_lease_line("give-back", args, host, gpu.address, machine.name),
-                # Another GPU is another lease: without this the old one would never be given back.
+                # Another host or owner is another lease: without this the old one would never be given back.
                 triggers=[host, gpu.address, args.owner, args.settings.state],
                 opts=self.child(delete_before_replace=True),
             )
-            for number, gpu in enumerate(machine.gpus)
+            for gpu in machine.gpus
         )
 
     def _cloud_init(

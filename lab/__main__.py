@@ -100,12 +100,21 @@ def status(stack: Stack = "prod", home: Home = ROOT / ".lab") -> None:
 
 
 def leftovers(place: Workspace) -> list[str]:
-    """Return what the stand-ins' world or the lease file still holds of this stack."""
+    """Return what the stand-ins' world or the lease file still holds of this stack.
+
+    A void lease holds nothing: an update that ended early took it, and had no time to make the command that gives back.
+    """
+    from cluster.host.model import load_facts
     from cluster.leases import LeaseFile
+    from cluster.leases.evidence import Evidence
+    from cluster.leases.update import ended
     from lab.plugins.world import objects  # the stand-ins know their world's layout
 
-    leases = [f"lease of {lease.gpu} by {lease.vm}" for lease in LeaseFile(place.dir / "state.json").all()]
-    return [f"{each.kind} {each.name}" for each in objects(place.dir)] + leases
+    leases = LeaseFile(place.dir / "state.json").all()
+    twins = {path.stem: load_facts(path)[0] for path in (place.dir / "hosts").glob("*.yaml")}
+    evidence = Evidence(twins, ended(leases))
+    held = [f"lease of {lease.gpu} by {lease.vm}" for lease in leases if not evidence.is_void(lease)]
+    return [f"{each.kind} {each.name}" for each in objects(place.dir)] + held
 
 
 def _status(place: Workspace) -> int:

@@ -26,7 +26,7 @@ from cluster.settings.model import NAMESPACE
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_TWIN = ROOT / "lab" / "hosts" / "workstation.yaml"
 
-EXECUTED = (r"-lease-\d+$",)
+EXECUTED = (r"-lease-[0-9a-f-]+$",)
 """Command resources that the lab really runs: the leases, whose file is the lab's own."""
 
 

@@ -19,7 +19,16 @@ TYPES = frozenset({HOST, DOMAIN})
 NEEDS = frozenset({MACHINE, VOLUME})
 
 _GPU_CODES = frozenset(
-    {"insufficient-gpus", "gpu-unknown", "gpu-duplicate", "gpu-held", "gpu-leased", "gpu-too-old", "gpu-memory"}
+    {
+        "insufficient-gpus",
+        "gpu-unknown",
+        "gpu-duplicate",
+        "gpu-held",
+        "gpu-leased",
+        "gpu-shared-autostart",
+        "gpu-too-old",
+        "gpu-memory",
+    }
 )
 _IOMMU_CODES = frozenset({"iommu-off", "gpu-group"})
 _LIMIT_NAMES = frozenset(field.name for field in fields(HostLimits))

@@ -30,10 +30,12 @@ def capacity(
     """
     from cloudctl import live
     from cloudctl.views import capacity as view
+    from cluster.leases.claims import Claims
 
     chosen = project.choose(stack, config_file, lab=lab)
     settings = chosen.settings()
-    data = {"stack": chosen.name, **view.report(settings, live.hosts(settings, host_file), chosen.owner)}
+    claims = Claims.open(settings, chosen.owner, project.root())
+    data = {"stack": chosen.name, **view.report(settings, live.hosts(settings, host_file), chosen.owner, claims)}
     if json_:
         console.show_json(data)
     else:

@@ -1,4 +1,4 @@
-"""``cloudctl gpus``: who holds which GPU; and the two lease commands that the program runs."""
+"""``cloudctl gpus``: who holds which GPU, what a person may change of it, and what the program runs."""
 
 from __future__ import annotations
 
@@ -30,9 +30,11 @@ def gpus(
 ) -> None:
     """Show who holds which GPU, and what is free.
 
-    Lays the hosts' GPUs beside the lease file and the stack's plan.
+    Lays the hosts' GPUs beside the lease file and the stack's plan: leases and since when, cards by serial number
+    and UUID, and every difference between the file and what libvirt defines, with what to do about it.
 
     A GPU counts as held by a VM that merely has it in its definition: libvirt would start that VM any time.
+    A lease is void, and its card free, where the VM was not made and the update that would make it is over.
     Exit code 1: what is planned, leased and held does not agree; 3: a host could not be asked.
 
     \b
@@ -46,12 +48,14 @@ def gpus(
     from cloudctl import live
     from cloudctl.views import gpus as view
     from cluster.leases import LeaseFile
+    from cluster.leases.update import ended
 
     chosen = project.choose(stack, config_file, lab=lab)
     settings = chosen.settings()
-    leases = LeaseFile(project.root() / settings.state).all()
+    book = LeaseFile(project.root() / settings.state).read()
+    over = ended(book.leases)  # before the hosts are asked: what these updates made is there by then
     hosts = live.hosts(settings, host_file, need=("domains", "gpus"))
-    data = view.report(settings, hosts, leases, chosen.owner)
+    data = view.report(settings, hosts, book, over, chosen.owner)
     if json_:
         console.show_json(data)
     else:
@@ -89,6 +93,84 @@ def give_back(state: State, host: Host, gpu: Gpu, owner: Owner, vm: Vm) -> None:
     LeaseFile(state).give_back(host, _address(gpu), owner, vm)
 
 
+@app.command("release")
+def release(
+    host: Host,
+    gpu: Gpu,
+    stack: options.Stack = None,
+    config_file: options.ConfigFile = None,
+    host_file: options.HostFile = None,
+    lab: options.Lab = False,
+    yes: options.Yes = False,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Drop a lease whose VM libvirt does not define.
+
+    For what no update will give back: a lease taken by hand, or of a stack that is gone. Refused where the VM has
+    the card in its definition, and where an update that is about to make it still runs. The stack is only asked for
+    its hosts and its lease file: the lease may be anybody's.
+    Exit code 1: refused; 3: the host could not be asked.
+
+    \b
+    Examples:
+      cloudctl gpus release --host ws --gpu 0000:3b:00.0 --dry-run
+      cloudctl gpus release --host ws --gpu 0000:3b:00.0 --yes
+    """
+    from cloudctl import gpu_leases
+
+    address = _address(gpu)
+    found = gpu_leases.look(project.choose(stack, config_file, lab=lab), host, address, host_file)
+    if found.lease is None:
+        console.say(f"nobody holds a lease on GPU {address} of host {host}")
+        return
+    found.refuse()
+    what = f"the lease of {found.lease.vm} ({found.lease.owner}) on GPU {address} of host {host}"
+    if dry_run:
+        console.say(f"would drop {what}, held since {found.lease.since}")
+        return
+    if not yes:
+        typer.confirm(f"drop {what}, held since {found.lease.since}?", abort=True)
+    found.drop()
+    console.say(f"dropped {what}")
+
+
+@app.command("accept")
+def accept(
+    host: Host,
+    gpu: Gpu,
+    stack: options.Stack = None,
+    config_file: options.ConfigFile = None,
+    lab: options.Lab = False,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Forget which card, and which IOMMU group, a stack last saw at an address.
+
+    After a card was swapped on purpose, or its group changed for good: the next update takes what is there then.
+    What the settings say of the card (serial, uuid) still has to be true.
+
+    \b
+    Examples:
+      cloudctl gpus accept --host ws --gpu 0000:3b:00.0 --stack prod --dry-run
+      cloudctl gpus accept --host ws --gpu 0000:3b:00.0 --stack prod
+    """
+    from cluster.leases import LeaseFile
+
+    address = _address(gpu)
+    chosen = project.choose(stack, config_file, lab=lab)
+    file = LeaseFile(project.root() / chosen.settings().state)
+    seen = file.read().seen_by(chosen.owner).get((host, address))
+    if seen is None:
+        console.say(f"stack {chosen.name} has seen no card at {address} of host {host} yet")
+        return
+    told = f"{seen.vendor_device}, serial number {seen.serial or 'not known'}, UUID {seen.uuid or 'not known'}"
+    what = f"what was seen at {address} of host {host} at {seen.at}: {told}; group: {', '.join(seen.group) or '-'}"
+    if dry_run:
+        console.say(f"would forget {what}")
+        return
+    file.change(lambda book: book.forget(chosen.owner, host, address))
+    console.say(f"forgot {what}")
+
+
 def _address(text: str) -> str:
     from cluster.types import parse_pci
 
@@ -120,9 +202,41 @@ def _show(data: dict[str, Any]) -> None:
         ],
         "none on the stack's hosts",
     )
+    console.show_table(
+        "Leases",
+        ["host", "=address", "VM", "owner", "=since", "state"],
+        [
+            [row["host"], row["address"], row["vm"], row["owner"], row["since"], _STATES[row["state"]]]
+            for row in data["leases"]
+        ],
+        "none",
+    )
+    console.show_table(
+        "Cards, as their driver tells them or as this stack last saw them",
+        ["host", "=address", "serial number", "=UUID"],
+        [[row["host"], row["address"], *_identity(row)] for row in data["gpus"]],
+        "none",
+    )
     free = ", ".join(f"{each['address']} on {each['host']}" for each in data["free"])
     console.say(f"free: {free or 'none'}")
     for text in data["problems"]:
         console.say(f"problem: {text}")
+    for text in data["notes"]:
+        console.say(f"note: {text}")
     for text in data["unknown"]:
         console.say(f"unknown: {text}")
+
+
+_STATES = {
+    "made": "in the VM",
+    "making": "VM is being made",
+    "void": "void: VM was not made",
+    "by-hand": "kept, VM is not there",
+    "unknown": "host did not answer",
+}
+
+
+def _identity(row: dict[str, Any]) -> list[str | None]:
+    """Return a card's serial number and UUID: a card that a VM holds tells neither, so what was seen stands in."""
+    seen = row["seen"] or {}
+    return [row[key] or seen.get(key) for key in ("serial", "uuid")]

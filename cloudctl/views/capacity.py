@@ -8,22 +8,27 @@ from typing import Any
 from cluster.budget import Finding, HostLimits, HostPlan, demands_from, judge, limits_from, nearest_fit, refusals, sums
 from cluster.budget.capacity import Sum
 from cluster.host.model import HostFacts
+from cluster.leases.claims import Claims
 from cluster.settings.model import Machine, Settings
 from cluster.types import format_mib, gb
 
 
-def report(settings: Settings, hosts: Mapping[str, HostFacts | str], owner: str) -> dict[str, Any]:
-    """Return everything ``cloudctl capacity`` shows.
+def report(
+    settings: Settings, hosts: Mapping[str, HostFacts | str], owner: str, claims: Claims | None = None
+) -> dict[str, Any]:
+    """Return everything ``cloudctl capacity`` shows; ``claims`` is the lease file as it was before the hosts were read.
 
     ``fits`` is None where a host's facts, or a part of them that the verdict needs, could not be had and nothing else
     speaks against the plan; sums and findings then cover what is known.
     """
     facts = {name: each for name, each in hosts.items() if isinstance(each, HostFacts)}
     unknown = [f"host {name}: {why}" for name, why in hosts.items() if isinstance(why, str)]
-    limits = limits_from(settings)
+    limits = limits_from(settings, claims.leases if claims else ())
     demands = demands_from(settings)
     judged = [demand for demand in demands if demand.host in facts or demand.host not in hosts]
     findings = judge(judged, facts, limits, owner)
+    smaller = any(each.code != "fact-unknown" for each in refusals(findings))  # a lease is no matter of size
+    findings += claims.findings(judged, facts, limits) if claims else []
     rows = []
     for name, each in facts.items():
         here = [demand for demand in demands if demand.host == name]
@@ -39,7 +44,7 @@ def report(settings: Settings, hosts: Mapping[str, HostFacts | str], owner: str)
         "fits": False if refused else None if unknown or unread else True,
         "hosts": rows,
         "findings": [_finding(each) for each in findings],
-        "nearest": _nearest(settings, facts, owner) if refused and not unknown else None,
+        "nearest": _nearest(settings, facts, owner, limits) if smaller and not unknown else None,
         "unknown": unknown,
     }
 
@@ -82,8 +87,10 @@ def _finding(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _nearest(settings: Settings, facts: Mapping[str, HostFacts], owner: str) -> dict[str, Any]:
-    found = nearest_fit(settings, facts, owner)
+def _nearest(
+    settings: Settings, facts: Mapping[str, HostFacts], owner: str, limits: Mapping[str, HostLimits]
+) -> dict[str, Any]:
+    found = nearest_fit(settings, facts, owner, limits)
     return {
         "fits": found.fits,
         "reasons": list(found.reasons),

@@ -14,8 +14,9 @@ from cluster.budget.errors import (
     refuse,
 )
 from cluster.budget.findings import Finding, refusals, warnings
-from cluster.budget.gpus import functions_of, usable_gpus
-from cluster.budget.limits import HostLimits, limits_from, limits_from_props, limits_props
+from cluster.budget.gpus import functions_of, group_functions, usable_gpus
+from cluster.budget.identity import accept_command, identity
+from cluster.budget.limits import HostLimits, limits_from, limits_from_props, limits_props, sharer_of
 from cluster.budget.nearest import Change, NearestFit, nearest_fit
 from cluster.budget.plan import HostPlan
 from cluster.budget.supply import facts_from_props, supply_props
@@ -36,11 +37,14 @@ __all__ = [
     "PlanRefusedError",
     "Sum",
     "VmDemand",
+    "accept_command",
     "demand_from_props",
     "demand_props",
     "demands_from",
     "facts_from_props",
     "functions_of",
+    "group_functions",
+    "identity",
     "judge",
     "limits_from",
     "limits_from_props",
@@ -48,6 +52,7 @@ __all__ = [
     "nearest_fit",
     "refusals",
     "refuse",
+    "sharer_of",
     "sums",
     "supply_props",
     "usable_gpus",

@@ -14,10 +14,15 @@ Siblings = Literal["auto"] | tuple[str, ...]
 
 @dataclass(frozen=True)
 class GpuDemand:
-    """A GPU that a VM wants by PCI address; ``siblings`` as in the settings: auto, or the rest of its IOMMU group."""
+    """A GPU that a VM wants by PCI address; ``siblings`` as in the settings: auto, or the rest of its IOMMU group.
+
+    ``serial`` and ``uuid`` say which card it has to be; None: whichever is there.
+    """
 
     address: str
     siblings: Siblings = "auto"
+    serial: str | None = None
+    uuid: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ def demands_from(settings: Settings) -> list[VmDemand]:
             cores=machine.cores,
             memory_mib=int(machine.memory),
             disks={pools.get(host, ""): int(machine.disk)},
-            gpus=tuple(GpuDemand(gpu.address, gpu.siblings) for gpu in machine.gpus),
+            gpus=tuple(GpuDemand(gpu.address, gpu.siblings, gpu.serial, gpu.uuid) for gpu in machine.gpus),
         )
         for machine in settings.machines
     ]
@@ -61,11 +66,14 @@ def demand_props(demand: VmDemand) -> dict[str, Any]:
         "cores": demand.cores,
         "memory_mib": demand.memory_mib,
         "disks": dict(sorted(demand.disks.items())),
-        "gpus": [
-            {"address": gpu.address, "siblings": gpu.siblings if gpu.siblings == "auto" else list(gpu.siblings)}
-            for gpu in demand.gpus
-        ],
+        "gpus": [_gpu_props(gpu) for gpu in demand.gpus],
     }
+
+
+def _gpu_props(gpu: GpuDemand) -> dict[str, Any]:
+    siblings = gpu.siblings if gpu.siblings == "auto" else list(gpu.siblings)
+    identity = {key: value for key, value in (("serial", gpu.serial), ("uuid", gpu.uuid)) if value is not None}
+    return {"address": gpu.address, "siblings": siblings, **identity}
 
 
 def demand_from_props(props: Mapping[str, Any]) -> VmDemand:
@@ -85,4 +93,6 @@ def _gpu_from_props(props: Mapping[str, Any]) -> GpuDemand:
     return GpuDemand(
         parse_pci(props["address"]),
         "auto" if siblings == "auto" else tuple(parse_pci(each) for each in siblings),
+        props.get("serial"),
+        props.get("uuid"),
     )

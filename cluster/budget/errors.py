@@ -38,6 +38,10 @@ class IOMMUConfigurationError(PlanRefusedError):
     """A GPU cannot be passed to a VM: no IOMMU, or a group that VFIO cannot move as planned."""
 
 
+class QuorumLossError(PlanRefusedError):
+    """More control planes would go at once than etcd bears."""
+
+
 class HostNotReadyError(PlanRefusedError):
     """The host lacks what no sum can mend: virtualisation, a link, a pool, a card, or a fact that is not known."""
 
@@ -72,8 +76,10 @@ _KINDS: dict[str, type[PlanRefusedError]] = {
     "gpu-held": GPUAlreadyAllocatedError,
     "gpu-duplicate": GPUAlreadyAllocatedError,
     "gpu-leased": GPUAlreadyAllocatedError,
+    "quorum": QuorumLossError,
     "iommu-off": IOMMUConfigurationError,
     "gpu-group": IOMMUConfigurationError,
+    "iommu-group-changed": IOMMUConfigurationError,
 }
 
 

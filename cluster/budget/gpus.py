@@ -8,6 +8,7 @@ from itertools import islice
 from cluster.budget.demand import GpuDemand, VmDemand
 from cluster.budget.findings import Finding
 from cluster.budget.plan import HostPlan
+from cluster.budget.sharing import FLIP, autostart, lent
 from cluster.host.model import Domain, GpuFacts, HostFacts, IommuGroup, PciDevice
 from cluster.types import MIB_PER_GIB
 
@@ -38,6 +39,12 @@ def functions_of(facts: HostFacts, gpu: GpuDemand) -> tuple[str, ...]:
     return _functions(gpu, facts.group_of(card) if card else None)
 
 
+def group_functions(facts: HostFacts, card: GpuFacts) -> tuple[str, ...]:
+    """Return the PCI functions of a card's IOMMU group that VFIO moves, sorted; empty where the group is not known."""
+    group = facts.group_of(card)
+    return tuple(sorted(device.address for device in _movable(group))) if group else ()
+
+
 def group_fault(group: IommuGroup, gpu: GpuDemand) -> str | None:
     """Return why a GPU cannot move with its IOMMU group as planned, or None."""
     others = {device.address: device for device in _movable(group) if device.address != gpu.address}
@@ -56,28 +63,29 @@ def group_fault(group: IommuGroup, gpu: GpuDemand) -> str | None:
 
 def usable_gpus(plan: HostPlan, taken: Iterable[str] = ()) -> Iterator[GpuFacts]:
     """Yield the GPUs that a VM could get now: good enough, in a clean group, held by nobody, not in ``taken``."""
-    busy = set(taken)
+    busy = {*taken, *plan.limits.lent}
     for card in plan.facts.gpus:
         gpu = GpuDemand(card.address)
         group = plan.groups.get(card.iommu_group) if card.iommu_group is not None else None
         if card.address in busy or group is None or group_fault(group, gpu) or _too_old(plan, card) is not False:
             continue
         functions = _functions(gpu, group)
-        if not any(address in plan.holders or address in busy for address in functions):
+        if not any(plan.blocking(address) or address in busy for address in functions):
             yield card
 
 
 class Free:
-    """Names free GPUs for remedies; looked up once, and only if a remedy needs it."""
+    """Names free GPUs for remedies, none of ``taken``; looked up once, and only if a remedy needs it."""
 
-    def __init__(self, plan: HostPlan) -> None:
+    def __init__(self, plan: HostPlan, taken: Iterable[str] = ()) -> None:
         self._plan = plan
+        self._taken = frozenset(taken)
         self._text: str | None = None
 
     def __str__(self) -> str:
         if self._text is None:
-            wanted = [gpu.address for demand in self._plan.demands for gpu in demand.gpus]
-            cards = list(islice(usable_gpus(self._plan, wanted), SHOWN))
+            wanted = {gpu.address for demand in self._plan.demands for gpu in demand.gpus}
+            cards = list(islice(usable_gpus(self._plan, self._taken | wanted), SHOWN))
             names = ", ".join(f"{card.address} ({card.model})" for card in cards)
             self._text = f"free on this host: {names}" if names else "no other GPU of this host is free and fit"
         return self._text
@@ -92,7 +100,8 @@ def faults_of(plan: HostPlan, demand: VmDemand, gpu: GpuDemand, free: Free) -> l
         *_age(plan, demand, card, free),
         *_memory(plan, demand, card),
         *_group(plan, demand, gpu, card, free),
-        *_held(plan, demand, gpu, free),
+        *(held(plan, demand, gpu, free) or lent(plan, demand, gpu)),
+        *autostart(plan, demand, gpu, _moving(plan, gpu)),
     ]
 
 
@@ -171,11 +180,10 @@ def _group(plan: HostPlan, demand: VmDemand, gpu: GpuDemand, card: GpuFacts, fre
     ]
 
 
-def _held(plan: HostPlan, demand: VmDemand, gpu: GpuDemand, free: Free) -> list[Finding]:
-    card = plan.gpus[gpu.address]
-    group = plan.groups.get(card.iommu_group) if card.iommu_group is not None else None
-    for address in _functions(gpu, group):
-        strangers = [vm for vm in plan.holders.get(address, ()) if (vm.owner, vm.name) != (plan.owner, demand.name)]
+def held(plan: HostPlan, demand: VmDemand, gpu: GpuDemand, free: Free) -> list[Finding]:
+    """Return the refusal for a GPU that is in the definition of another VM, or nothing."""
+    for address in _moving(plan, gpu):
+        strangers = [vm for vm in plan.blocking(address) if (vm.owner, vm.name) != (plan.owner, demand.name)]
         if not strangers:
             continue
         holder = strangers[0]
@@ -189,6 +197,10 @@ def _held(plan: HostPlan, demand: VmDemand, gpu: GpuDemand, free: Free) -> list[
 
 
 def _release(plan: HostPlan, holder: Domain, address: str) -> str:
+    if holder.owner and holder.owner == plan.limits.sharer:
+        return f"take it back: {FLIP}"
+    if holder.owner and holder.owner.startswith("cloud/"):
+        return f"give it up there: pulumi destroy --stack {holder.owner.removeprefix('cloud/')}"
     edit = f"virsh -c {plan.limits.uri} edit {holder.name}"
     if holder.state == "shut-off":
         return f"take {address} out of it, where it is only defined: {edit}"
@@ -208,9 +220,7 @@ def _moved(plan: HostPlan, demand: VmDemand, part: str, holder: Domain, free: Fr
 
 
 def _duplicates(plan: HostPlan, demand: VmDemand, gpu: GpuDemand, claimed: dict[str, str], free: Free) -> list[Finding]:
-    card = plan.gpus.get(gpu.address)
-    group = plan.groups.get(card.iommu_group) if card and card.iommu_group is not None else None
-    functions = _functions(gpu, group)
+    functions = _moving(plan, gpu)
     first = next((address for address in functions if address in claimed), None)
     if first is None:
         claimed.update(dict.fromkeys(functions, demand.name))
@@ -218,6 +228,12 @@ def _duplicates(plan: HostPlan, demand: VmDemand, gpu: GpuDemand, claimed: dict[
     message = f"vm {demand.name} wants GPU {gpu.address}, but {first} is planned for vm {claimed[first]} as well"
     remedy = f"give each GPU to one VM only: change machines[{demand.name}].gpus; {free}"
     return [_refusal(plan, demand, "gpu-duplicate", message, remedy)]
+
+
+def _moving(plan: HostPlan, gpu: GpuDemand) -> tuple[str, ...]:
+    """As ``functions_of``, by the plan's indexes."""
+    card = plan.gpus.get(gpu.address)
+    return _functions(gpu, plan.groups.get(card.iommu_group) if card and card.iommu_group is not None else None)
 
 
 def _functions(gpu: GpuDemand, group: IommuGroup | None) -> tuple[str, ...]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cluster.settings.model import Host, Settings
 from cluster.types import MIB_PER_GIB
+
+if TYPE_CHECKING:
+    from cluster.leases.book import Lease
 
 LLM_GPU_MEMORY_MIB = 22_888
 """24 GB of GPU memory as makers count it (24e9 bytes): what a "24 GB" card shows, with ECC or without, lies above."""
@@ -21,6 +24,8 @@ class HostLimits:
 
     ``pools`` maps a pool's name to its path, for a pool that is not made yet. ``bridge`` is set where VMs need an
     existing one. ``uri`` and ``stop`` only make remedies exact: where libvirt answers, how a VM of others is stopped.
+    ``sharer`` owns VMs that may define our cards while they are shut off (``hpc.shares_gpus``); ``lent`` are the cards
+    of the plan whose lease it holds.
     """
 
     reserve_cores: int = 4
@@ -34,18 +39,28 @@ class HostLimits:
     bridge: str | None = None
     uri: str = "qemu:///system"
     stop: str = DEFAULT_STOP
+    sharer: str | None = None
+    lent: tuple[str, ...] = ()
 
     def stop_command(self, vm: str) -> str:
         """Return the command that stops a VM of another cluster."""
         return f"virsh -c {self.uri} shutdown {vm}" if self.stop == DEFAULT_STOP else f"{self.stop} {vm}"
 
 
-def limits_from(settings: Settings) -> dict[str, HostLimits]:
-    """Return the limits of every host of the settings, by name."""
-    return {host.name: _limits_of(host, settings) for host in settings.hosts}
+def limits_from(settings: Settings, leases: Iterable[Lease] = ()) -> dict[str, HostLimits]:
+    """Return the limits of every host of the settings, by name; ``leases`` say what a cluster that shares GPUs has."""
+    return {host.name: _limits_of(host, settings, leases) for host in settings.hosts}
 
 
-def _limits_of(host: Host, settings: Settings) -> HostLimits:
+def sharer_of(settings: Settings) -> str | None:
+    """Return the owner of VMs that may define the same GPUs as ours, or None where no cluster shares them."""
+    return settings.hpc.name if settings.hpc and settings.hpc.shares_gpus else None
+
+
+def _limits_of(host: Host, settings: Settings, leases: Iterable[Lease]) -> HostLimits:
+    sharer = sharer_of(settings)
+    planned = {gpu.address for each in settings.machines if settings.host_of(each) is host for gpu in each.gpus}
+    theirs = {lease.gpu for lease in leases if sharer and (lease.host, lease.owner) == (host.name, sharer)}
     return HostLimits(
         reserve_cores=host.reserve.cores,
         reserve_memory_mib=int(host.reserve.memory),
@@ -55,12 +70,15 @@ def _limits_of(host: Host, settings: Settings) -> HostLimits:
         bridge=settings.network.bridge if settings.network.mode == "bridge" else None,
         uri=host.uri,
         stop=settings.hpc.stop if settings.hpc else DEFAULT_STOP,
+        sharer=sharer,
+        lent=tuple(sorted(planned & theirs)),
     )
 
 
 def limits_props(limits: HostLimits) -> dict[str, Any]:
-    """Return limits as resource props: plain JSON without nulls."""
-    return {key: value for key, value in asdict(limits).items() if value is not None}
+    """Return limits as resource props: plain JSON without nulls; ``lent`` only where there is any."""
+    props = {**asdict(limits), "lent": list(limits.lent) or None}
+    return {key: value for key, value in props.items() if value is not None}
 
 
 def limits_from_props(props: Mapping[str, Any]) -> HostLimits:
@@ -69,4 +87,4 @@ def limits_from_props(props: Mapping[str, Any]) -> HostLimits:
     for key in ("reserve_cores", "reserve_memory_mib", "reserve_disk_mib", "min_gpu_memory_mib", "min_nic_mbps"):
         if key in fields:
             fields[key] = int(fields[key])
-    return HostLimits(**fields)
+    return HostLimits(**{**fields, "lent": tuple(fields.get("lent") or ())})

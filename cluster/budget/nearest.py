@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from cluster.budget.demand import GpuDemand, VmDemand, demands_from
 from cluster.budget.findings import Finding, refusals
 from cluster.budget.gpus import Free, faults_of, functions_of, usable_gpus
-from cluster.budget.limits import limits_from
+from cluster.budget.limits import HostLimits, limits_from
 from cluster.budget.plan import HostPlan
 from cluster.budget.shrink import Room, room_for, shrink
 from cluster.budget.verdict import judge
@@ -49,9 +49,17 @@ class NearestFit(list[Change]):
         return not self.reasons
 
 
-def nearest_fit(settings: Settings, facts: Mapping[str, HostFacts], owner: str = "") -> NearestFit:
-    """Return the changes, few and small, that make a plan pass the verdict on these hosts; ``owner`` as for judge."""
-    limits = limits_from(settings)
+def nearest_fit(
+    settings: Settings,
+    facts: Mapping[str, HostFacts],
+    owner: str = "",
+    limits: Mapping[str, HostLimits] | None = None,
+) -> NearestFit:
+    """Return the changes, few and small, that make a plan pass the verdict on these hosts; ``owner`` as for judge.
+
+    ``limits`` left out: those that the settings alone say, without leases.
+    """
+    limits = limits or limits_from(settings)
     first = refusals(judge(demands_from(settings), facts, limits, owner))
     if not first:
         return NearestFit([], settings)
@@ -218,6 +226,10 @@ def _machine_changes(path: str, before: Machine, after: Machine | None, why: _Wh
     for place, (old, new) in enumerate(zip(before.gpus, after.gpus, strict=False)):
         if old != new:
             found.append(Change(f"{path}.gpus[{place}].address", old.address, new.address, why("gpu")))
+            # Another card has another identity; the one that the settings name would be refused.
+            for field in ("serial", "uuid"):
+                if getattr(old, field) and not getattr(new, field):
+                    found.append(Change(f"{path}.gpus[{place}].{field}", getattr(old, field), None, why("gpu")))
     if after.cores != before.cores:
         found.append(Change(f"{path}.cores", before.cores, after.cores, why("insufficient-cpu")))
     for field, code in (("memory", "insufficient-ram"), ("disk", "insufficient-disk")):

@@ -47,6 +47,14 @@ class HostPlan:
                 held.setdefault(address, []).append(domain)
         return held
 
+    def sleeps(self, vm: Domain) -> bool:
+        """Whether a VM's definition keeps nobody from its cards: one of the cluster that we share with, shut off."""
+        return vm.owner is not None and vm.owner == self.limits.sharer and vm.state == "shut-off"
+
+    def blocking(self, address: str) -> list[Domain]:
+        """Return the VMs that keep others from a PCI function, in the order of ``holders``."""
+        return [vm for vm in self.holders.get(address, ()) if not self.sleeps(vm)]
+
     @cached_property
     def gpus(self) -> Mapping[str, GpuFacts]:
         """The host's GPUs by address."""

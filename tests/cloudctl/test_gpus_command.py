@@ -13,6 +13,8 @@ from cluster.leases import LeaseFile
 from tests.cloudctl.conftest import FACTS, GPU_A, SETTINGS, Project, Run
 
 TEXT = {"type": ["string", "null"]}
+STATES = ["made", "making", "void", "by-hand", "unknown"]
+LEASE = {"host": TEXT, "address": TEXT, "owner": TEXT, "vm": TEXT, "since": TEXT, "state": {"enum": STATES}}
 ROW = {
     "host": {"type": "string"},
     "address": {"type": "string"},
@@ -21,18 +23,23 @@ ROW = {
     "compute_capability": TEXT,
     "iommu_group": {"type": ["integer", "null"]},
     "driver": TEXT,
+    "vendor_device": TEXT,
     "serial": TEXT,
+    "uuid": TEXT,
+    "seen": {"type": ["object", "null"], "required": ["vendor_device", "serial", "uuid", "group", "at"]},
     "state": {"enum": ["ours", "leased", "held", "free", "unknown"]},
     "vm": TEXT,
     "vm_state": TEXT,
     "owner": TEXT,
     "leased_to": TEXT,
+    "lease": {"enum": [*STATES, None]},
+    "since": TEXT,
     "planned_for": TEXT,
 }
 SCHEMA = {
     "type": "object",
     "additionalProperties": False,
-    "required": ["owner", "gpus", "free", "problems", "unknown"],
+    "required": ["owner", "gpus", "free", "leases", "problems", "notes", "unknown"],
     "properties": {
         "owner": {"type": "string"},
         "gpus": {
@@ -40,12 +47,17 @@ SCHEMA = {
             "items": {"type": "object", "additionalProperties": False, "required": list(ROW), "properties": ROW},
         },
         "free": {"type": "array", "items": {"required": ["host", "address"]}},
+        "leases": {
+            "type": "array",
+            "items": {"type": "object", "additionalProperties": False, "required": list(LEASE), "properties": LEASE},
+        },
         "problems": {"type": "array", "items": {"type": "string"}},
+        "notes": {"type": "array", "items": {"type": "string"}},
         "unknown": {"type": "array", "items": {"type": "string"}},
     },
 }
 A, B = "0000:41:00.0", "0000:61:00.0"
-LEASE = ("--host", "ws", "--gpu", A, "--owner", "cloud/prod", "--vm", "gpu-1")
+WORDS = ("--host", "ws", "--gpu", A, "--owner", "cloud/prod", "--vm", "gpu-1")
 
 
 def ask(cloudctl: Run, code: int) -> dict[str, Any]:
@@ -72,7 +84,7 @@ def test_free_cards_and_the_plan(project: Project, cloudctl: Run) -> None:
 
 
 def test_a_leased_card_then_a_card_in_our_vm(project: Project, cloudctl: Run) -> None:
-    assert cloudctl("gpus", "lease", "--state", "state.json", *LEASE).exit_code == 0
+    assert cloudctl("gpus", "lease", "--state", "state.json", *WORDS).exit_code == 0
     assert rows(ask(cloudctl, 0))[A] == ("leased", "gpu-1", "gpu-1")
     project.facts(held("gpu-1", "cloud/prod", "running"))
     assert rows(ask(cloudctl, 0))[A] == ("ours", "gpu-1", "gpu-1")
@@ -98,9 +110,12 @@ def test_a_card_of_others_that_is_not_planned_is_no_problem(project: Project, cl
 
 
 def test_a_lease_that_the_host_does_not_agree_with_is_a_problem(project: Project, cloudctl: Run) -> None:
-    cloudctl("gpus", "lease", "--state", "state.json", *LEASE)
+    cloudctl("gpus", "lease", "--state", "state.json", *WORDS)
     project.facts(held("stranger", "cloud/prod", "running"))
-    assert "is leased to gpu-1 (cloud/prod), but stranger has it" in ask(cloudctl, 1)["problems"][0]
+    assert (
+        "is leased to gpu-1 (cloud/prod), but stranger (running, owner cloud/prod) has it"
+        in ask(cloudctl, 1)["problems"][0]
+    )
 
 
 def test_a_planned_card_leased_to_another_stack_is_a_problem(project: Project, cloudctl: Run) -> None:
@@ -127,7 +142,8 @@ def test_the_table_fits_100_columns_and_names_holder_and_owner(project: Project,
     project.facts(held("hpc-node1", "hpc", "shut-off", B))
     result = cloudctl("gpus", "--stack", "prod")
     assert result.exit_code == 0
-    assert max(map(len, result.stdout.splitlines())) <= 100
+    tables = [line for line in result.stdout.splitlines() if not line.startswith("note:")]
+    assert max(map(len, tables)) <= 100
     for shown in (A, B, "hpc-node1", "shut-off", "hpc", "gpu-1", f"free: {A} on ws"):
         assert shown in result.stdout
 
@@ -135,37 +151,37 @@ def test_the_table_fits_100_columns_and_names_holder_and_owner(project: Project,
 def test_lease_and_give_back_are_quiet_and_may_be_repeated(project: Project, cloudctl: Run) -> None:
     file = LeaseFile(project.folder / "state.json")
     for _ in range(2):
-        result = cloudctl("gpus", "lease", "--state", "state.json", *LEASE)
+        result = cloudctl("gpus", "lease", "--state", "state.json", *WORDS)
         assert (result.exit_code, result.output) == (0, "")
         assert [(lease.host, lease.gpu, lease.owner, lease.vm) for lease in file.all()] == [
             ("ws", A, "cloud/prod", "gpu-1")
         ]
     for _ in range(2):
-        result = cloudctl("gpus", "give-back", "--state", "state.json", *LEASE)
+        result = cloudctl("gpus", "give-back", "--state", "state.json", *WORDS)
         assert (result.exit_code, result.output) == (0, "")
         assert file.all() == ()
 
 
 def test_a_card_that_is_leased_is_refused_with_its_holder(project: Project, cloudctl: Run) -> None:
-    cloudctl("gpus", "lease", "--state", "state.json", *LEASE)
-    result = cloudctl("gpus", "lease", "--state", "state.json", *LEASE[:-1], "gpu-2")
+    cloudctl("gpus", "lease", "--state", "state.json", *WORDS)
+    result = cloudctl("gpus", "lease", "--state", "state.json", *WORDS[:-1], "gpu-2")
     assert result.exit_code == 1
     assert "gpu-1" in result.stderr
     assert [lease.vm for lease in LeaseFile(project.folder / "state.json").all()] == ["gpu-1"]
 
 
 def test_give_back_leaves_anothers_lease_alone(project: Project, cloudctl: Run) -> None:
-    cloudctl("gpus", "lease", "--state", "state.json", *LEASE)
-    assert cloudctl("gpus", "give-back", "--state", "state.json", *LEASE[:-1], "gpu-2").exit_code == 0
+    cloudctl("gpus", "lease", "--state", "state.json", *WORDS)
+    assert cloudctl("gpus", "give-back", "--state", "state.json", *WORDS[:-1], "gpu-2").exit_code == 0
     assert [lease.vm for lease in LeaseFile(project.folder / "state.json").all()] == ["gpu-1"]
 
 
 def test_bad_addresses_and_a_broken_file_are_bad_input(project: Project, cloudctl: Run) -> None:
-    result = cloudctl("gpus", "lease", "--state", "state.json", "--host", "ws", "--gpu", "41", *LEASE[4:])
+    result = cloudctl("gpus", "lease", "--state", "state.json", "--host", "ws", "--gpu", "41", *WORDS[4:])
     assert result.exit_code == 2
     assert "lspci -D" in result.stderr
     (project.folder / "state.json").write_text("{")
-    result = cloudctl("gpus", "lease", "--state", "state.json", *LEASE)
+    result = cloudctl("gpus", "lease", "--state", "state.json", *WORDS)
     assert result.exit_code == 2
     assert (project.folder / "state.json").read_text() == "{"
 

@@ -139,7 +139,7 @@ def test_all_functions_of_the_card_go_with_a_gpu_and_the_root_port_stays(up: Pla
 
 
 def test_leases_are_taken_and_given_back_by_name(up: Plan) -> None:
-    inputs = up["gpu-1-lease-0"].inputs
+    inputs = up["gpu-1-lease-0000-41-00-0"].inputs
     words = "--state .cloud/state.json --host box --gpu 0000:41:00.0 --owner cloud/prod --vm gpu-1"
     assert inputs["create"].endswith(f"python -m cloudctl gpus lease {words}")
     assert inputs["delete"].endswith(f"python -m cloudctl gpus give-back {words}")
@@ -147,11 +147,25 @@ def test_leases_are_taken_and_given_back_by_name(up: Plan) -> None:
 
 
 def test_a_lease_is_held_before_its_vm_is_there_and_until_it_is_gone(up: Plan) -> None:
-    assert up["gpu-1-lease-0"].urn in one(up, DOMAIN, "gpu-1").dependencies
+    assert up["gpu-1-lease-0000-41-00-0"].urn in one(up, DOMAIN, "gpu-1").dependencies
+
+
+def test_a_card_that_moves_up_in_the_list_keeps_its_lease() -> None:
+    """Named by its place, the lease of the second card would become the first's: taken anew, then given back."""
+
+    def leases(*gpus: str) -> dict[str, tuple[object, ...]]:
+        sections = raw()
+        sections["machines"][-1]["gpus"] = [{"address": gpu, "siblings": "auto"} for gpu in gpus]
+        made = plan(program(settings(sections)))
+        return {each.name: tuple(each.inputs["triggers"]) for each in made.resources.values() if "-lease-" in each.name}
+
+    both = leases("0000:41:00.0", "0000:81:00.0")
+    assert leases("0000:81:00.0", "0000:41:00.0") == both
+    assert leases("0000:81:00.0").items() <= both.items()
 
 
 def test_lease_words_are_quoted_for_the_shell() -> None:
-    found = plan(program(settings(state="shared state/it's.json")))["gpu-1-lease-0"].inputs["create"]
+    found = plan(program(settings(state="shared state/it's.json")))["gpu-1-lease-0000-41-00-0"].inputs["create"]
     done = subprocess.run(
         ["sh", "-c", found.replace("python -m cloudctl", "printf '%s\\n'")], capture_output=True, text=True
     )

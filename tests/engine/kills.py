@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from cluster.host.model import load_facts
-from cluster.leases import LeaseFile
+from cluster.leases import Book, LeaseFile
 from cluster.settings.model import NAMESPACE
 from lab.engine import quiet, run, start
 from lab.plugins.world import objects
@@ -82,11 +82,13 @@ def finish(lab: Lab, verb: str) -> None:
 
 @dataclass(frozen=True)
 class Standing:
-    """What stands at the end: each resource with its inputs, what the world holds, who leases which GPU."""
+    """What stands at the end: each resource with its inputs, what the world holds, who leases which GPU, which card
+    each stack saw."""
 
     resources: dict[str, Any]
     world: list[str]
-    leases: list[tuple[str, str, str]]
+    leases: list[tuple[str, ...]]
+    seen: list[tuple[object, ...]]
     domains: list[tuple[str, str, tuple[str, ...]]]
 
 
@@ -101,12 +103,19 @@ def standing(place: Workspace) -> Standing:
     # An id that chance made may stand in another resource's inputs: there it reads as what it names.
     names = {str(each["id"]): f"<id of {each['urn'].rsplit('::', 1)[-1]}>" for each in resources if each.get("id")}
     names[str(place.home)] = "HOME"
+    book = LeaseFile(place.dir / "state.json").read()
     return Standing(
         {each["urn"]: (each["type"], _plain(each.get("inputs"), names)) for each in resources},
         sorted(objects(place.dir)),
-        sorted((each.host, each.gpu, each.vm) for each in LeaseFile(place.dir / "state.json").all()),
+        sorted((each.host, each.gpu, each.owner, each.vm) for each in book.leases),
+        sorted((*each.place, each.vendor_device, each.serial, each.uuid, each.group) for each in book.seen),
         sorted((each.name, each.owner or "", tuple(each.hostdevs)) for each in facts.domains),
     )
+
+
+def leased(place: Workspace) -> bool:
+    """Whether the lease file says anything at all: void leases and memories count."""
+    return LeaseFile(place.dir / "state.json").read() != Book()
 
 
 def _plain(value: Any, names: dict[str, str]) -> Any:

@@ -19,6 +19,7 @@ from lab.workspace import Workspace
 from tests.engine.kills import (
     Standing,
     finish,
+    leased,
     make_ready,
     run_until_killed,
     share_secrets,
@@ -125,4 +126,5 @@ def test_a_destroy_whose_engine_is_killed_goes_on(undisturbed: Undisturbed, step
     assert run_until_killed(lab, "destroy")
     finish(lab, "destroy")
     assert leftovers(lab.place) == []
+    assert not leased(lab.place)
     assert lab.place.resources() == 0

@@ -1,0 +1,74 @@
+"""Dropping a lease by hand: one look at the file and at libvirt, reasons not to, and the change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloudctl import live, project
+from cloudctl.exits import CannotTellError, RefusedError
+from cluster.budget import sharer_of
+from cluster.host.model import HostFacts
+from cluster.leases import Book, Lease, LeaseFile
+from cluster.leases.differences import lease_state
+from cluster.leases.evidence import Evidence
+from cluster.leases.update import ended, state_of
+from cluster.leases.words import stack_of
+from cluster.problems import InputError, Problem
+
+
+@dataclass(frozen=True)
+class Found:
+    """A lease, if there is one, beside what its host says."""
+
+    file: LeaseFile
+    lease: Lease | None
+    evidence: Evidence
+
+    def refuse(self) -> None:
+        """Raise RefusedError where the lease's VM is defined with the card, or is about to be."""
+        lease = self.lease
+        state = lease_state(lease, self.evidence) if lease else None
+        if lease is None or (lease.update is None and state != "made"):
+            return
+        if state == "made":
+            stack = stack_of(lease.owner)
+            remedy = f"pulumi destroy --stack {stack}" if stack else f"take the card out of it: virsh edit {lease.vm}"
+            raise RefusedError(
+                f"{lease.vm} ({lease.owner}) has GPU {lease.gpu} of host {lease.host} in its definition, so the lease"
+                f" is in use; to free the card: {remedy}"
+            )
+        if state == "making" and lease.update is not None and state_of(lease.update) == "running":
+            raise RefusedError(
+                f"an update that is about to make {lease.vm} ({lease.owner}) is under way (process"
+                f" {lease.update.pid}); wait for its end, and look again: cloudctl gpus"
+            )
+
+    def drop(self) -> None:
+        """Take the lease out of the file. Raises RefusedError where it is not what it was when it was looked at."""
+        lease = self.lease
+        assert lease is not None
+
+        def step(book: Book) -> Book:
+            if book.of(*lease.card) != lease:
+                raise RefusedError("the lease has changed in this moment; look again: cloudctl gpus")
+            return book.drop(lease)
+
+        self.file.change(step)
+
+
+def look(chosen: project.Stack, host: str, gpu: str, host_file: list[Path] | None) -> Found:
+    """Return the lease on a card of one of a stack's hosts. Raises CannotTellError where the host does not answer."""
+    settings = chosen.settings()
+    names = [each.name for each in settings.hosts]
+    if host not in names:
+        reason = f"is no host of stack {chosen.name}, so libvirt cannot be asked what it defines there"
+        remedy = f"its hosts: {', '.join(names)}; or name a stack that has it with --stack"
+        raise InputError("command line", [Problem("--host", host, reason, remedy)])
+    file = LeaseFile(project.root() / settings.state)
+    book = file.read()
+    over = ended(book.leases)  # before the host is asked: what these updates made is there by then
+    facts = live.hosts(settings, host_file, need=("domains",))[host]
+    if not isinstance(facts, HostFacts):
+        raise CannotTellError(f"host {host}: {facts}; nothing was dropped; run again once it answers")
+    return Found(file, book.of(host, gpu), Evidence({host: facts}, over, sharer_of(settings)))

@@ -1,0 +1,50 @@
+"""What is said of leases: refusals and remedies in one wording, for the program and the command line."""
+
+from __future__ import annotations
+
+from cluster.budget.findings import Finding
+from cluster.budget.sharing import FLIP
+from cluster.leases.book import Book, Lease
+from cluster.leases.evidence import Evidence
+
+STACK_OWNER = "cloud/"
+"""What an owner that is a stack of ours begins with."""
+
+
+def stack_of(owner: str | None) -> str | None:
+    """Return the stack that an owner is, or None for another cluster's."""
+    return owner.removeprefix(STACK_OWNER) if owner and owner.startswith(STACK_OWNER) else None
+
+
+def release_command(lease: Lease) -> str:
+    """Return the command that drops a lease whose VM nobody has made."""
+    return f"cloudctl gpus release --host {lease.host} --gpu {lease.gpu}"
+
+
+def leased(
+    book: Book, held: Lease, owner: str, vm: str, evidence: Evidence | None = None, free: object = None
+) -> Finding:
+    """Return the refusal for a card that another VM holds by lease.
+
+    ``evidence`` is left out where nobody looked at the hosts; ``free`` says which cards are free, where that is known.
+    """
+    mine = ", ".join(each.gpu for each in book.leases if (each.host, *each.holder) == (held.host, owner, vm))
+    message = (
+        f"vm {vm} (owner {owner}) wants GPU {held.gpu} of host {held.host}, which {held.vm} (owner {held.owner}) holds"
+        f" since {held.since}" + (f"; {vm} has {mine}" if mine else "")
+    )
+    other = f"{free}" if free is not None else "see what is free: cloudctl gpus"
+    return Finding("gpu-leased", "refuse", held.host, vm, message, f"{other}; or {_way_out(held, evidence)}")
+
+
+def _way_out(held: Lease, evidence: Evidence | None) -> str:
+    """Return how the card of a lease becomes free."""
+    if evidence is not None and held.owner == evidence.sharer:
+        return f"take it back: {FLIP}"
+    undefined = evidence is not None and evidence.knows(held.host) and evidence.vm_of(held) is None
+    if undefined and held.update is not None:
+        return f"wait for the update that makes {held.vm} (process {held.update.pid}) to end, and run again"
+    stack = stack_of(held.owner)
+    if undefined or stack is None:
+        return f"release it, if {held.vm} is not to have it: {release_command(held)}"
+    return f"take it from {held.vm} first: pulumi destroy --stack {stack}"
