@@ -1,1 +1,1 @@
-"""How a machine gets the Pulumi engine: from PATH, from Pulumi's own installer, or built from Go modules."""
+"""How a machine gets the Pulumi engine and the libvirt plugin: found, installed, or built from Go modules."""

@@ -44,7 +44,7 @@ def plugin() -> Path:
 
 @pytest.fixture(scope="module")
 def running(plugin: Path) -> Iterator[Any]:
-    """A connection to the plugin, started as an engine starts it, with an address of the engine, which it never calls."""
+    """A connection to the plugin, started as an engine starts it, with an address where no engine is."""
     process = subprocess.Popen([plugin, "127.0.0.1:9"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout
     with grpc.insecure_channel(f"127.0.0.1:{process.stdout.readline().strip()}") as channel:

@@ -37,7 +37,7 @@ def build() -> Tool:
         work = making / "work"
         generator = work / "generator"
         title = f"libvirt plugin {pins.plugin_version()}"
-        go.compile(f"schema of the {title}", "a minute or two", pins.PLUGIN_MODULE, "./schema", generator, flags)
+        go.compile(f"schema of the {title}", "2 to 4 minutes", pins.PLUGIN_MODULE, "./schema", generator, flags)
         words = [str(generator), "schema", "--out", str(work), "--skip-docs", "--skip-examples"]
         go.run(f"writing the schema of the {title}", words, making)
         overlay = _lay_over(work)
