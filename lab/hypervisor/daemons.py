@@ -18,6 +18,9 @@ STARTUP_S = 60.0
 # What libvirt would keep to itself, it may not share with a libvirtd of the machine's own.
 PRIVATE = ("/etc/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt")
 
+# Set where a kernel is played: libudev is not to insist on a real sysfs.
+PASSED_ON = ("SYSTEMD_DEVICE_VERIFY_SYSFS",)
+
 QEMU_CONF = """\
 user = "root"
 group = "root"
@@ -99,7 +102,8 @@ def start() -> None:
     """Start virtlogd and libvirtd where they do not run, and wait until libvirt answers. Raises HypervisorError."""
     for name in ("virtlogd", "libvirtd"):
         if pid_of(name) is None:
-            done = subprocess.run([name, "--daemon"], capture_output=True, text=True, env={"PATH": _path()})
+            environment = {"PATH": _path(), **{key: os.environ[key] for key in PASSED_ON if key in os.environ}}
+            done = subprocess.run([name, "--daemon"], capture_output=True, text=True, env=environment)
             if done.returncode != 0:
                 raise HypervisorError(f"{name}: {done.stderr.strip() or done.returncode}")
     deadline = time.monotonic() + STARTUP_S
