@@ -40,6 +40,7 @@ class PoolFacts(Section):
     allocated: Annotated[MiB | Literal[0] | None, Field(description="taken by whatever is not this cluster's")] = 0
     device: Literal["nvme", "ssd", "hdd", "unknown"] = "unknown"
     uuid: Annotated[str | None, Field(description="of the libvirt pool; None for a mere file system")] = None
+    active: Annotated[bool | None, Field(description="started; a mere file system always is")] = True
 
 
 class NetworkFacts(Section):
@@ -104,6 +105,7 @@ class Domain(Section):
     hostdevs: tuple[PciAddress, ...] = ()
     autostart: bool = False
     uuid: str | None = None
+    role: Annotated[str | None, Field(description="what it is in our cluster, from its metadata")] = None
     image: Annotated[str | None, Field(description="digest of the image that we made it from, from its metadata")] = (
         None
     )
@@ -129,6 +131,12 @@ class HostFacts(Section):
     answers: Annotated[
         dict[str, str], Field(description="planned IPv4 address that answers on the host's network -> its MAC address")
     ] = {}  # noqa: RUF012
+    routes: Annotated[
+        dict[str, str], Field(description="IPv4 network that the host has a route to, but for the default -> interface")
+    ] = {}  # noqa: RUF012
+    denied: Annotated[
+        str | None, Field(description="what libvirt says to this user's wish to change things; None: it may")
+    ] = None
     kernel: str | None = None
     libvirt: str | None = None
     qemu: str | None = None

@@ -15,7 +15,9 @@ from cluster.host.parse_pci import PciFunction, kind_of
 from cluster.host.parse_system import Device, Vendor
 from cluster.types import mib
 
-OWNER_TAG = "{urn:inference-cloud:owner}owner"
+MARKS = "{urn:inference-cloud:owner}"
+"""Namespace of what we write into a VM's metadata."""
+
 State = Literal["running", "paused", "shut-off"]
 
 _BYTES = {
@@ -38,18 +40,26 @@ _BYTES = {
 
 def parse_domain(text: str, state: State, autostart: bool = False) -> Domain:
     """Return a VM from ``virsh dumpxml``; its memory is the most it may have, its vCPUs the most it may plug in."""
-    root = _xml(text)
+    root = xml_of(text)
     _need(root, "memory")
-    owner = root.find(f"metadata/{OWNER_TAG}")
     return Domain(
         name=_need(root, "name"),
-        owner=owner.text.strip() if owner is not None and owner.text else None,
+        owner=_mark(root, "owner"),
         state=state,
         cores=int(_need(root, "vcpu")),
         memory=mib(f"{max(1, -(-_size(root.find('memory'), 'KiB') // 1024**2))}MiB"),
         hostdevs=tuple(_hostdevs(root.findall("devices/hostdev"))),
         autostart=autostart,
+        uuid=_text(root, "uuid") or None,
+        role=_mark(root, "role"),
+        image=_mark(root, "image"),
+        shape=_mark(root, "shape"),
     )
+
+
+def _mark(root: ET.Element, name: str) -> str | None:
+    """Return a mark of ours: inside one element, as libvirt keeps one of a namespace; the owner may stand alone."""
+    return _text(root, f"metadata/{MARKS}vm/{MARKS}{name}") or _text(root, f"metadata/{MARKS}{name}") or None
 
 
 def _hostdevs(devices: Iterable[ET.Element]) -> Iterable[str]:
@@ -62,12 +72,12 @@ def _hostdevs(devices: Iterable[ET.Element]) -> Iterable[str]:
             yield f"{domain:04x}:{bus:02x}:{slot:02x}.{function}"
 
 
-def parse_pool(text: str, device: Device = "unknown", own_mib: int = 0) -> PoolFacts:
+def parse_pool(text: str, device: Device = "unknown", own_mib: int = 0, active: bool | None = None) -> PoolFacts:
     """Return a pool from ``virsh pool-dumpxml``; ``own_mib`` is what this stack's volumes take of its allocation.
 
-    A pool that is not active tells no sizes.
+    A pool that is not active tells no sizes; ``active`` left out: one that tells its size is.
     """
-    root = _xml(text)
+    root = xml_of(text)
     capacity = _size(root.find("capacity")) // 1024**2
     allocated = max(0, -(-_size(root.find("allocation")) // 1024**2) - own_mib)
     return PoolFacts(
@@ -76,17 +86,19 @@ def parse_pool(text: str, device: Device = "unknown", own_mib: int = 0) -> PoolF
         capacity=mib(f"{capacity}MiB") if capacity else None,
         allocated=(mib(f"{allocated}MiB") if allocated else 0) if capacity else None,
         device=device,
+        uuid=_text(root, "uuid") or None,
+        active=bool(capacity) if active is None else active,
     )
 
 
 def parse_volume_mib(text: str) -> int:
     """Return what a volume takes now, in MiB rounded down, from ``virsh vol-dumpxml``."""
-    return _size(_xml(text).find("allocation")) // 1024**2
+    return _size(xml_of(text).find("allocation")) // 1024**2
 
 
 def parse_nodedev(text: str) -> PciFunction | None:
     """Return a PCI function from ``virsh nodedev-dumpxml``, or None where it is no PCI device."""
-    root = _xml(text)
+    root = xml_of(text)
     capability = root.find("capability[@type='pci']")
     if capability is None:
         return None
@@ -109,12 +121,14 @@ def parse_nodedev(text: str) -> PciFunction | None:
 def parse_capabilities(capabilities: str, nodeinfo: str) -> tuple[Cpu, int | None]:
     """Return processors and memory in MiB from ``virsh capabilities`` and ``virsh nodeinfo``.
 
-    Virtualisation counts as on where libvirt offers KVM guests. nodeinfo counts cores of one socket of one NUMA cell.
+    Virtualisation counts as on where libvirt offers KVM guests. Cores are counted in the topology, for nodeinfo takes
+    every thread for a core where cores differ in their number of threads; without one nodeinfo has to do, which counts
+    cores of one socket of one NUMA cell.
     """
-    root = _xml(capabilities)
-    info = dict(re.findall(r"^([^:]+):\s+(\d+)", nodeinfo, re.MULTILINE))
+    root = xml_of(capabilities)
+    info = dict(re.findall(r"^([^:]+):\s+([0-9]+)", nodeinfo, re.MULTILINE))
     sockets = int(info.get("CPU socket(s)", 0)) * int(info.get("NUMA cell(s)", 0))
-    cores = sockets * int(info.get("Core(s) per socket", 0))
+    cores = _cores(root) or sockets * int(info.get("Core(s) per socket", 0))
     vendors: dict[str, Vendor] = {"AMD": "amd", "Intel": "intel"}
     cpu = Cpu(
         vendor=vendors.get(_text(root, "host/cpu/vendor"), "other"),
@@ -125,6 +139,12 @@ def parse_capabilities(capabilities: str, nodeinfo: str) -> tuple[Cpu, int | Non
     )
     kib = int(info.get("Memory size", 0))
     return cpu, kib // 1024 or None
+
+
+def _cores(root: ET.Element) -> int:
+    """Return how many cores the topology of ``virsh capabilities`` lists; 0 where it lists none."""
+    cpus = root.findall("host/topology/cells/cell/cpus/cpu")
+    return len({tuple(cpu.get(key) for key in ("socket_id", "die_id", "core_id")) for cpu in cpus})
 
 
 def parse_version(text: str) -> tuple[str | None, str | None]:
@@ -139,7 +159,8 @@ def parse_names(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _xml(text: str) -> ET.Element:
+def xml_of(text: str) -> ET.Element:
+    """Return the root of libvirt's XML. Raises ET.ParseError."""
     return ET.fromstring(text)  # noqa: S314 - see above
 
 

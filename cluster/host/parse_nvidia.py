@@ -32,14 +32,14 @@ def parse_nvidia_smi(text: str) -> dict[str, SmiRow]:
         if len(fields) != 6:
             continue
         bus, model, serial, uuid, capability, memory = (field.strip() for field in fields)
-        match = re.fullmatch(r"0{4}([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])", bus.lower())
+        match = re.fullmatch(r"0{4}([0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7])", bus.lower())
         if match:
             rows[parse_pci(match[1])] = SmiRow(
                 model=model,
                 serial=_known(serial),
                 uuid=_known(uuid),
-                compute_capability=capability if re.fullmatch(r"\d+\.\d+", capability) else None,
-                memory_mib=int(memory) if memory.isdigit() else None,
+                compute_capability=capability if re.fullmatch(r"[0-9]+\.[0-9]+", capability) else None,
+                memory_mib=int(memory) if re.fullmatch(r"[1-9][0-9]{0,9}", memory) else None,
             )
     return rows
 

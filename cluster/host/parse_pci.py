@@ -28,6 +28,10 @@ KINDS: Mapping[str, str] = {
 }
 """PCI class and subclass -> kind, from the PCI code and ID assignment specification; others become "class ABCD"."""
 
+_FUNCTION = re.compile(
+    r"([0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]) (0x[0-9a-f]{6}) 0x([0-9a-f]{4}) 0x([0-9a-f]{4}) (\S+) ([0-9]+|-)"
+)
+
 GPU_KINDS = frozenset({"vga", "3d"})
 
 
@@ -55,23 +59,25 @@ def kind_of(pci_class: str) -> str:
 
 
 def parse_sysfs(text: str, names: Mapping[str, str] | None = None) -> list[PciFunction]:
-    """Return the functions of lines ``address class vendor device driver group``, where - stands for none."""
+    """Return the functions of lines ``address class vendor device driver group``, where - stands for none.
+
+    Any other line is left out, and so are functions in a PCI domain of more than four digits: those are drives behind
+    Intel's volume management device, which the kernel numbers from 10000 on.
+    """
     found = []
     for line in text.splitlines():
-        if len(parts := line.split()) != 6:
-            continue
-        address, pci_class, vendor, device, driver, group = parts
-        address = parse_pci(address)
-        found.append(
-            PciFunction(
-                address=address,
-                kind=kind_of(pci_class),
-                vendor_device=f"{vendor.removeprefix('0x')}:{device.removeprefix('0x')}",
-                driver=None if driver == "-" else driver,
-                group=int(group) if group.isdigit() else None,
-                name=(names or {}).get(address, ""),
+        if match := _FUNCTION.fullmatch(line.strip()):
+            address, pci_class, vendor, device, driver, group = match.groups()
+            found.append(
+                PciFunction(
+                    address=parse_pci(address),
+                    kind=kind_of(pci_class),
+                    vendor_device=f"{vendor}:{device}",
+                    driver=None if driver == "-" else driver,
+                    group=None if group == "-" else int(group),
+                    name=(names or {}).get(address, ""),
+                )
             )
-        )
     return found
 
 

@@ -50,10 +50,10 @@ def parse_cpuinfo(text: str, kvm: bool | None) -> Cpu:
 
 def parse_memory(blocks: str | None, meminfo: str | None) -> int | None:
     """Return the memory in MiB: installed, by the kernel's memory blocks ("192 8000000"), else what MemTotal says."""
-    found = re.fullmatch(r"\s*(\d+) ([0-9a-f]+)\s*", blocks or "")
+    found = re.fullmatch(r"\s*([0-9]{1,9}) ([0-9a-f]{1,12})\s*", blocks or "")
     if found:
         return int(found[1]) * int(found[2], 16) // (1024 * 1024)
-    total = re.search(r"MemTotal:\s+(\d+) kB", meminfo or "")
+    total = re.search(r"MemTotal:\s+([0-9]{1,15}) kB", meminfo or "")
     return int(total[1]) // 1024 if total else None
 
 
@@ -64,14 +64,14 @@ def parse_nics(text: str) -> tuple[Nic, ...]:
         if len(parts := line.split()) == 3:
             name, speed, state = parts
             up = {"up": True, "down": False, "lowerlayerdown": False}.get(state)
-            nics.append(Nic(name=name, mbps=int(speed) if speed.isdigit() and int(speed) > 0 else None, up=up))
+            nics.append(Nic(name=name, mbps=int(speed) if re.fullmatch(r"[1-9][0-9]{0,8}", speed) else None, up=up))
     return tuple(nics)
 
 
 def parse_df(text: str) -> Space | None:
     """Return the file system of ``df -Pk PATH``."""
     for line in text.splitlines()[1:]:
-        found = re.match(r"\S.*?\s+(\d+)\s+(\d+)\s+\d+\s+\d+%\s+(/.*)$", line)
+        found = re.match(r"\S.*?\s+([0-9]{1,18})\s+([0-9]{1,18})\s+[0-9]+\s+[0-9]+%\s+(/.*)$", line)
         if found:
             return Space(found[3], int(found[1]) // 1024, -(-int(found[2]) // 1024))
     return None

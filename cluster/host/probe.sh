@@ -1,14 +1,18 @@
 #!/bin/sh
 # Reads one host and changes nothing: run here, or by ssh on the host itself.
-# Usage: sh probe.sh here|far LIBVIRT-URI POOL PATH...
+# Usage: sh probe.sh here|far LIBVIRT-URI POOL POOL-PATH BRIDGE [ADDRESS=MAC...]
 #   here: this machine is the host; far: only libvirt can be asked (qemu+tls and the like)
-#   POOL: the stack's own pool, PATH...: where its files will lie
+#   POOL: the stack's own pool, POOL-PATH: where its files will lie
+#   BRIDGE: the host's bridge that the VMs join, - for none
+#   ADDRESS=MAC: a planned address and the MAC address of the VM that is to have it; asked for who answers there
 # A line "@@ NAME" starts what was read; "@@! NAME" starts the reason why it could not be read.
 export LC_ALL=C
 where=$1
 uri=$2
 pool=$3
-shift 3
+path=$4
+bridge=$5
+shift 5
 
 text() { printf '@@ %s\n%s\n' "$1" "$2"; }
 fail() { printf '@@! %s\n%s\n' "$1" "$2"; }
@@ -20,11 +24,22 @@ ask() {
   shift
   if ! command -v "$1" >/dev/null 2>&1; then
     fail "$what" "$1 is not installed"
-  elif out=$(timeout 20 "$@" 2>/dev/null </dev/null); then
-    text "$what" "$out"
-  else
-    fail "$what" "$(timeout 20 "$@" 2>&1 >/dev/null </dev/null | grep -v '^$' | head -n 2)"
+    return 1
   fi
+  out=$(timeout 20 "$@" 2>/dev/null </dev/null)
+  status=$?
+  if [ $status -eq 0 ]; then
+    text "$what" "$out"
+    return 0
+  elif [ $status -eq 124 ]; then
+    fail "$what" "$1 did not answer within 20 s"
+  else
+    # Some tools complain on standard output.
+    why=$(timeout 20 "$@" 2>&1 >/dev/null </dev/null | grep -v '^$' | head -n 2)
+    [ -n "$why" ] || why=$(printf '%s\n' "$out" | grep -v '^$' | head -n 2)
+    fail "$what" "${why:-$1 ended with exit status $status}"
+  fi
+  return 1
 }
 
 virsh_ask() {
@@ -32,6 +47,9 @@ virsh_ask() {
   shift
   ask "$topic" virsh -r -c "$uri" "$@"
 }
+
+# each COMMAND...: the names that a virsh list prints
+each() { timeout 20 virsh -r -c "$uri" "$@" --name 2>/dev/null </dev/null | grep -v '^$'; }
 
 link() { basename "$(readlink "$1" 2>/dev/null)" 2>/dev/null; }
 
@@ -55,6 +73,7 @@ memory() {
 }
 
 nics() {
+  if [ -r /proc/net/route ]; then text routes "$(cat /proc/net/route)"; else fail routes "/proc/net/route is not there"; fi
   if [ ! -d /sys/class/net ]; then
     fail nics "/sys/class/net is not there"
     return
@@ -101,6 +120,7 @@ pci() {
   ask lspci lspci -Dnnk
 }
 
+# Without its driver nvidia-smi would load it.
 nvidia() {
   if [ -e /proc/driver/nvidia/version ]; then
     ask nvidia nvidia-smi --query-gpu=pci.bus_id,name,serial,uuid,compute_cap,memory.total --format=csv,noheader,nounits
@@ -112,34 +132,38 @@ nvidia() {
 # space NAME PATH: the file system of a path, or of the nearest folder above it that is there, and the disks below it.
 space() {
   name=$1
-  path=$2
-  while [ ! -e "$path" ] && [ "$path" != / ]; do path=$(dirname "$path"); done
-  ask "df $name" df -Pk "$path"
-  source=$(df -Pk "$path" 2>/dev/null | awk 'NR == 2 { print $1 }')
+  place=$2
+  while [ ! -e "$place" ] && [ "$place" != / ]; do place=$(dirname "$place"); done
+  ask "df $name" df -Pk "$place"
+  source=$(df -Pk "$place" 2>/dev/null | awk 'NR == 2 { print $1 }')
   case $source in
   /dev/*) ask "blocks $name" lsblk -snro NAME,ROTA,TYPE "$source" ;;
   esac
 }
 
 libvirt() {
+  # Reading is allowed to more users than changing: the update will need both.
+  ask manage virsh -c "$uri" uri
   virsh_ask version version
   virsh_ask domains list --all --name
-  virsh_ask running list --state-running --name
+  virsh_ask active list --name
   virsh_ask paused list --state-paused --name
   virsh_ask autostart list --all --autostart --name
-  virsh -r -c "$uri" list --all --name 2>/dev/null </dev/null | while read -r domain; do
-    [ -n "$domain" ] && virsh_ask "domain $domain" dumpxml "$domain"
-  done
+  each list --all | while read -r one; do virsh_ask "domain $one" dumpxml "$one"; done
+  virsh_ask networks net-list --all --name
+  virsh_ask active-networks net-list --name
+  each net-list --all | while read -r one; do virsh_ask "network $one" net-dumpxml "$one"; done
   virsh_ask pools pool-list --all --name
-  virsh -r -c "$uri" pool-list --all --name 2>/dev/null </dev/null | while read -r each; do
-    [ -n "$each" ] || continue
-    xml=$(virsh -r -c "$uri" pool-dumpxml "$each" 2>/dev/null </dev/null)
-    text "pool $each" "$xml"
-    path=$(printf '%s\n' "$xml" | sed -n 's|.*<path>\(.*\)</path>.*|\1|p' | head -n 1)
-    [ -n "$path" ] && [ "$where" = here ] && space "$each" "$path"
+  virsh_ask active-pools pool-list --name
+  each pool-list --all | while read -r one; do
+    virsh_ask "pool $one" pool-dumpxml "$one"
+    if [ "$where" = here ]; then
+      place=$(timeout 20 virsh -r -c "$uri" pool-dumpxml "$one" 2>/dev/null </dev/null | sed -n 's|.*<path>\(.*\)</path>.*|\1|p' | head -n 1)
+      [ -n "$place" ] && space "$one" "$place"
+    fi
     # Of our own pool also what our volumes take: the rest is others'.
-    [ "$each" = "$pool" ] && virsh -r -c "$uri" vol-list "$each" 2>/dev/null </dev/null | awk 'NR > 2 && NF { print $1 }' |
-      while read -r volume; do virsh_ask "volume $volume" vol-dumpxml --pool "$each" "$volume"; done
+    [ "$one" = "$pool" ] && timeout 20 virsh -r -c "$uri" vol-list "$one" 2>/dev/null </dev/null | awk 'NR > 2 && NF { print $1 }' |
+      while read -r volume; do virsh_ask "volume $volume" vol-dumpxml --pool "$one" "$volume"; done
   done
 }
 
@@ -148,9 +172,98 @@ hardware_by_libvirt() {
   virsh_ask capabilities capabilities
   virsh_ask nodeinfo nodeinfo
   virsh_ask nodedevs nodedev-list --cap pci
-  virsh -r -c "$uri" nodedev-list --cap pci 2>/dev/null </dev/null | while read -r each; do
-    [ -n "$each" ] && virsh_ask "nodedev $each" nodedev-dumpxml "$each"
+  timeout 20 virsh -r -c "$uri" nodedev-list --cap pci 2>/dev/null </dev/null | while read -r one; do
+    [ -n "$one" ] && virsh_ask "nodedev $one" nodedev-dumpxml "$one"
   done
+}
+
+# knock ADDRESS: send it something that needs no right and no answer, so that the kernel has to ask who it is (ARP).
+knock() {
+  if command -v bash >/dev/null 2>&1; then
+    bash -c 'echo >"/dev/udp/$0/9"' "$1" 2>/dev/null
+  else
+    ping -c 1 -W 1 "$1" >/dev/null 2>&1
+  fi
+}
+
+# neighbour ADDRESS: its MAC address and what the kernel holds of it, e.g. "52:54:00:aa:bb:cc REACHABLE"
+neighbour() { ip -4 neigh show to "$1" | awk 'NR == 1 { for (i = 1; i < NF; i++) if ($i == "lladdr") print $(i + 1), $NF }'; }
+
+# wait_for ADDRESS: say who answers there. An entry of old is asked anew by the kernel, which takes it up to ten seconds.
+wait_for() {
+  tries=0
+  while [ $tries -lt 40 ]; do
+    found=$(neighbour "$1")
+    case $found in
+    *' REACHABLE' | *' PERMANENT' | *' NOARP')
+      printf '%s %s\n' "$1" "${found%% *}"
+      return
+      ;;
+    *' FAILED') return ;;
+    '') ip -4 neigh show to "$1" | grep -q INCOMPLETE || return ;;
+    esac
+    tries=$((tries + 1))
+    sleep 0.3
+  done
+}
+
+# own ADDRESS: the host's own address, with the MAC address of its interface
+own() {
+  device=$(ip -4 -o addr show to "$1" | awk 'NR == 1 { print $2 }')
+  mac=$(ip -o link show dev "${device:-lo}" | sed -n '1s/.*link\/[a-z]* \([0-9a-f:]*\).*/\1/p')
+  printf '%s %s\n' "$1" "${mac:-00:00:00:00:00:00}"
+}
+
+# beyond ADDRESS: ask on a bridge on which the host itself has no address, which takes the right to send raw frames.
+beyond() {
+  mac=$(timeout 5 arping "$probe" -c 2 -w 2 -I "$bridge" "$1" 2>/dev/null </dev/null | grep -oiE '([0-9a-f]{2}:){5}[0-9a-f]{2}' | head -n 1)
+  [ -n "$mac" ] && printf '%s %s\n' "$1" "$mac"
+}
+
+# answers ADDRESS=MAC...: who answers at the planned addresses now; where the kernel knows the VM itself there, nobody
+# has to be asked. An address that no network of this host leads to cannot be taken on one.
+answers() {
+  near=
+  far=
+  mine=
+  for pair in "$@"; do
+    address=${pair%%=*}
+    case $(ip -4 route get "$address" 2>/dev/null | head -n 1) in
+    'local '*) mine="$mine $address" ;;
+    '' | *' via '*) [ "$bridge" = - ] || far="$far $address" ;;
+    *) case $(neighbour "$address") in "${pair#*=} "*) ;; *) near="$near $address" ;; esac ;;
+    esac
+  done
+  if [ -n "$far" ]; then
+    if ! command -v arping >/dev/null 2>&1; then
+      fail answers "this host has no address in the network of bridge $bridge, and arping is not installed"
+      return
+    fi
+    # There are two programs of that name: from no address of its own each asks by an option of its own.
+    case $(arping -V 2>&1) in *iputils*) probe=-D ;; *) probe=-0 ;; esac
+    if ! complaint=$(arping_works "${far##* }"); then
+      fail answers "arping on bridge $bridge: $complaint"
+      return
+    fi
+  elif [ -n "$near" ] && ! command -v bash >/dev/null 2>&1 && ! command -v ping >/dev/null 2>&1; then
+    fail answers "neither bash nor ping is installed"
+    return
+  fi
+  printf '@@ answers\n'
+  for address in $mine; do own "$address"; done
+  for address in $near; do knock "$address" & done
+  wait
+  for address in $near; do wait_for "$address" & done
+  for address in $far; do beyond "$address" & done
+  wait
+}
+
+# arping_works ADDRESS: whether arping may send at all; else what it complains about
+arping_works() {
+  said=$(timeout 5 arping "$probe" -c 1 -w 1 -I "$bridge" "$1" 2>&1 </dev/null)
+  case $said in *'Sent '* | *' transmitted'*) return 0 ;; esac
+  printf '%s\n' "$said" | grep -v '^$' | head -n 1
+  return 1
 }
 
 if [ "$where" = here ]; then
@@ -159,9 +272,15 @@ if [ "$where" = here ]; then
   nics
   pci
   nvidia
-  for path in "$@"; do space "path:$path" "$path"; done
-else
-  hardware_by_libvirt
+  space "path:$path" "$path"
+  if [ $# -gt 0 ]; then
+    if command -v ip >/dev/null 2>&1; then answers "$@"; else fail answers "ip is not installed"; fi
+  fi
+elif [ $# -gt 0 ]; then
+  fail answers "only libvirt of this host can be asked, not its network"
 fi
-if command -v virsh >/dev/null 2>&1; then libvirt; else fail domains "virsh is not installed"; fi
+if virsh_ask libvirt uri; then
+  [ "$where" = here ] || hardware_by_libvirt
+  libvirt
+fi
 exit 0

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -20,8 +24,9 @@ class Sections:
                 yield name.removeprefix(kind + " "), text
 
     def why_not(self, *names: str) -> str:
-        """Return the reason why the first of these sections is missing."""
-        return next((self.failed[name] for name in names if name in self.failed), "the host did not say")
+        """Return the reason why the first of these sections is missing, or else why libvirt, or all of it, is."""
+        every = (*names, "domains", "libvirt")
+        return next((self.failed[name] for name in every if name in self.failed), "the host did not say")
 
 
 def split(text: str) -> Sections:
@@ -43,3 +48,11 @@ def split(text: str) -> Sections:
             for name, body in failed.items()
         },
     )
+
+
+def attempt(parse: Callable[[], T]) -> T | str:
+    """Return what a parser makes of libvirt's XML, or why it can make nothing of it."""
+    try:
+        return parse()
+    except (ET.ParseError, ValueError, KeyError) as error:
+        return f"libvirt's XML cannot be read: {' '.join(str(error).split())}"

@@ -5,15 +5,18 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from cluster.host.collect import collect
+from cluster.host.collect import Questions, collect
 from cluster.host.model import Domain, HostFacts, load_facts
+from cluster.identity import mac_address
 from cluster.problems import InputError, Problem
 from cluster.settings.model import Host, Hpc, Settings
 
 
-def facts_for(settings: Settings) -> dict[str, HostFacts]:
+def facts_for(settings: Settings, stack: str | None = None) -> dict[str, HostFacts]:
     """Return the facts of every host of the settings, by name; hosts are read side by side.
 
+    With the name of a ``stack`` a host is also asked who answers at the addresses that are planned on it; our own VMs
+    are no answer.
     Raises InputError with every problem of the facts files; a host that does not answer is no error but a HostFacts
     full of unknowns, which the verdict refuses with the reason.
     """
@@ -22,7 +25,7 @@ def facts_for(settings: Settings) -> dict[str, HostFacts]:
     for host in settings.hosts:
         if host.facts:
             try:
-                found[host.name] = _from_file(host, Path(host.facts).expanduser())
+                found[host.name] = _with_hpc(_from_file(host, Path(host.facts).expanduser()), settings.hpc)
             except InputError as error:
                 problems.append(error)
     if problems:
@@ -30,9 +33,28 @@ def facts_for(settings: Settings) -> dict[str, HostFacts]:
     live = [host for host in settings.hosts if not host.facts]
     if live:
         with ThreadPoolExecutor(max_workers=min(8, len(live))) as pool:
-            for facts in pool.map(collect, live):
-                found[facts.name] = _with_hpc(facts, settings.hpc)
+            asked = [_questions(settings, host, stack) for host in live]
+            for facts in pool.map(collect, live, asked):
+                found[facts.name] = _with_hpc(_of_others(facts, settings, stack), settings.hpc)
     return {host.name: found[host.name] for host in settings.hosts}
+
+
+def _questions(settings: Settings, host: Host, stack: str | None) -> Questions:
+    """Return what to ask a host: its own VMs' addresses, and the first host for that of the API, too."""
+    if stack is None:
+        return Questions()
+    machines = [machine for machine in settings.machines if settings.host_of(machine) is host]
+    addresses = {str(machine.address): mac_address(stack, machine.name) for machine in machines}
+    if settings.network.api_address and host is settings.hosts[0]:
+        addresses[str(settings.network.api_address)] = ""
+    return Questions(addresses, settings.network.bridge if settings.network.mode == "bridge" else None)
+
+
+def _of_others(facts: HostFacts, settings: Settings, stack: str | None) -> HostFacts:
+    """Leave out what our own VMs answer; the API's address is at one of them, whichever that is."""
+    ours = {mac_address(stack, machine.name) for machine in settings.machines} if stack else set()
+    strange = {address: mac for address, mac in facts.answers.items() if mac not in ours}
+    return facts.model_copy(update={"answers": strange})
 
 
 def _from_file(host: Host, path: Path) -> HostFacts:
@@ -46,15 +68,16 @@ def _from_file(host: Host, path: Path) -> HostFacts:
 
 
 def _with_hpc(facts: HostFacts, hpc: Hpc | None) -> HostFacts:
-    """Name the owner of the HPC cluster's VMs, which carry no mark of ours: their names begin with the cluster's."""
+    """Name the owner of the HPC cluster's VMs, which carry no mark of ours: the settings list them, or their names
+    begin with the cluster's."""
     if hpc is None:
         return facts
-    return facts.model_copy(update={"domains": tuple(_owned(domain, hpc.name) for domain in facts.domains)})
+    return facts.model_copy(update={"domains": tuple(_owned(domain, hpc) for domain in facts.domains)})
 
 
-def _owned(domain: Domain, name: str) -> Domain:
-    named = domain.owner is None and domain.name.startswith(f"{name}-")
-    return domain.model_copy(update={"owner": name}) if named else domain
+def _owned(domain: Domain, hpc: Hpc) -> Domain:
+    named = domain.name in hpc.vms or domain.name.startswith(f"{hpc.name}-")
+    return domain.model_copy(update={"owner": hpc.name}) if named and domain.owner is None else domain
 
 
 def _joined(errors: list[InputError]) -> InputError:

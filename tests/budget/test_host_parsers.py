@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from cluster.host.parse_nvidia import gpus_of, parse_nvidia_smi
 from cluster.host.parse_pci import groups_of, kind_of, parse_lspci_names, parse_sysfs
 from cluster.host.parse_system import Space, parse_blocks, parse_cpuinfo, parse_df, parse_memory, parse_nics
 from cluster.host.sections import Sections, split
+from cluster.render.domain_xml import Definition, domain_xslt
 
 GIB = 1024
 
@@ -31,6 +33,7 @@ def test_running_domain_with_owner_and_gpu() -> None:
     domain = parse_domain(text("domain-running.xml"), "running", autostart=True)
     assert (domain.name, domain.owner, domain.state, domain.autostart) == ("gpu-1", "cloud/prod", "running", True)
     assert (domain.cores, domain.memory) == (12, 32 * GIB)  # the most it may have, not what it has now
+    assert (domain.uuid, domain.image, domain.shape) == ("6b9f2f0e-6a0e-4b5c-8a46-0f6c1b6f0a11", None, None)
     assert domain.hostdevs == ("0000:41:00.0", "0000:41:00.1")  # neither the guest's address nor the USB stick
 
 
@@ -46,6 +49,36 @@ def test_pools() -> None:
     assert pool.allocated == 600 * GIB + 1 - 10 * GIB  # taken is rounded up, our own volumes do not count
     idle = parse_pool(text("pool-inactive.xml"))
     assert (idle.capacity, idle.allocated) == (None, None)
+
+
+def test_marks_are_read_in_both_forms() -> None:
+    # as libvirt gives back what cluster/render/domain_xml.py writes, and as VMs made before carry it
+    one = "<inference-cloud:owner>cloud/prod</inference-cloud:owner>"
+    more = one + "<inference-cloud:image>0123456789ab</inference-cloud:image>"
+    wrapped = f'<inference-cloud:vm xmlns:inference-cloud="urn:inference-cloud:owner">{more}</inference-cloud:vm>'
+    bare = one.replace("owner>", 'owner xmlns:inference-cloud="urn:inference-cloud:owner">', 1)
+    for metadata, image in ((wrapped, "0123456789ab"), (bare, None)):
+        text = f"<domain><name>x</name><metadata>{metadata}</metadata><memory>1048576</memory><vcpu>1</vcpu></domain>"
+        domain = parse_domain(text, "shut-off")
+        assert (domain.owner, domain.image, domain.role) == ("cloud/prod", image, None)
+
+
+def test_what_the_program_writes_into_a_vm_is_read_back() -> None:
+    vm = Definition(
+        uuid="11111111-2222-3333-4444-555555555555",
+        name="x",
+        owner="cloud/prod",
+        role="worker",
+        image="0123456789ab",
+        pool="p",
+        pool_path="/p",
+        network="n",
+    )
+    marks = re.search("<metadata>.*</metadata>", domain_xslt(vm), re.DOTALL)
+    assert marks
+    text = f"<domain><name>x</name>{marks[0]}<memory>1048576</memory><vcpu>1</vcpu></domain>"
+    domain = parse_domain(text, "running")
+    assert (domain.owner, domain.role, domain.image, domain.shape) == (vm.owner, vm.role, vm.image, vm.shape)
 
 
 def test_nodedev() -> None:
@@ -170,6 +203,11 @@ def test_a_whole_workstation() -> None:
         ("0000:61:00.0", "8.9"),
         ("0000:71:00.0", None),
     ]
+    assert facts.routes == {"192.168.0.0/24": "br0"}
+    assert [(each.name, each.bridge, each.cidr) for each in facts.networks] == [
+        ("default", "virbr0", "192.168.122.0/24")
+    ]
+    assert facts.denied is None
     holder = facts.holder("0000:61:00.0")
     assert holder is not None
     assert holder.name == "gpu-1"

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cluster.host.collect import collect
+from cluster.host.collect import PROBE, Questions, collect, probe
 from cluster.host.model import dump_facts
 from cluster.host.source import facts_for
+from cluster.identity import mac_address
 from cluster.problems import InputError
 from cluster.settings.model import Host, Settings
 
@@ -20,14 +21,20 @@ CAPTURED = Path(__file__).parent / "captured"
 VIRSH = """#!/bin/sh
 echo "$@" >>"$LOG"
 case "$*" in
+*" uri") echo "qemu:///system" ;;
 *" version") cat "$CAPTURED/version.txt" ;;
 *" list --all --name") printf 'gpu-1\\nhpc-gpu-1\\n\\n' ;;
-*" list --state-running --name") printf 'gpu-1\\n\\n' ;;
+*" net-list --all --name") printf 'inference-cloud\\nlab net\\n\\n' ;;
+*" net-list --name") printf 'inference-cloud\\n\\n' ;;
+*" net-dumpxml inference-cloud") cat "$CAPTURED/network-nat.xml" ;;
+*" net-dumpxml lab net") cat "$CAPTURED/network-bridge.xml" ;;
+*" list --name") printf 'gpu-1\\n\\n' ;;
 *" list --state-paused --name") echo ;;
 *" list --all --autostart --name") printf 'gpu-1\\n\\n' ;;
 *" dumpxml gpu-1") cat "$CAPTURED/domain-running.xml" ;;
 *" dumpxml hpc-gpu-1") cat "$CAPTURED/domain-shutoff.xml" ;;
 *" pool-list --all --name") printf 'inference-cloud\\nscratch\\n\\n' ;;
+*" pool-list --name") printf 'inference-cloud\\n\\n' ;;
 *" pool-dumpxml inference-cloud") cat "$CAPTURED/pool-active.xml" ;;
 *" pool-dumpxml scratch") cat "$CAPTURED/pool-inactive.xml" ;;
 *" vol-list inference-cloud") printf ' Name Path\\n-----\\n gpu-1.qcow2   /x\\n\\n' ;;
@@ -91,11 +98,14 @@ def test_libvirt_here_is_only_read(prod: Settings, tools: Callable[..., Path]) -
     assert "pools.scratch" in facts.unknown
     assert "domains" not in facts.unknown
     calls = log.read_text().splitlines()
-    assert all(call.startswith("-r -c qemu:///system ") for call in calls)
-    assert {call.split()[3] for call in calls} == {
+    assert [call for call in calls if not call.startswith("-r -c qemu:///system ")] == ["-c qemu:///system uri"]
+    assert {call.split()[3] for call in calls if call.startswith("-r")} == {
+        "uri",
         "version",
         "list",
         "dumpxml",
+        "net-list",
+        "net-dumpxml",
         "pool-list",
         "pool-dumpxml",
         "vol-list",
@@ -113,7 +123,7 @@ def test_a_host_by_ssh_is_read_as_itself(prod: Settings, tools: Callable[..., Pa
     assert first.startswith(
         "ssh -o BatchMode=yes -o ConnectTimeout=10 -p 2222 -i /k/id -- lab@far.example sh -s here qemu:///system"
     )
-    assert all(call.startswith("-r -c qemu:///system ") for call in rest)
+    assert {call.partition("-c ")[2].split()[0] for call in rest} == {"qemu:///system"}
 
 
 def test_a_host_by_tls_is_asked_through_libvirt_alone(prod: Settings, tools: Callable[..., Path]) -> None:
@@ -122,7 +132,9 @@ def test_a_host_by_tls_is_asked_through_libvirt_alone(prod: Settings, tools: Cal
     assert (facts.cpu.cores, [gpu.address for gpu in facts.gpus]) == (64, ["0000:41:00.0"])
     assert facts.kernel is None
     assert "only libvirt" in facts.unknown["nics"]
-    assert all(call.startswith("-r -c qemu+tls://far.example/system ") for call in log.read_text().splitlines())
+    assert {call.partition("-c ")[2].split()[0] for call in log.read_text().splitlines()} == {
+        "qemu+tls://far.example/system"
+    }
 
 
 def test_a_host_that_does_not_answer_gives_its_reason_for_everything(
@@ -139,6 +151,74 @@ def test_a_libvirt_that_refuses_gives_its_words(prod: Settings, tools: Callable[
     tools(virsh='#!/bin/sh\necho "error: Failed to connect socket: Permission denied" >&2\nexit 1\n')
     facts = facts_for(stack(prod, Host(name="here")))["here"]
     assert facts.unknown["domains"] == "error: Failed to connect socket: Permission denied"
+
+
+IP = """#!/bin/sh
+case "$*" in
+*"route get 192.168.200.11") echo "192.168.200.11 dev virbr7 src 192.168.200.1 uid 0" ;;
+*"route get 192.168.200.21") echo "192.168.200.21 dev virbr7 src 192.168.200.1 uid 0" ;;
+*"route get 192.168.200.31") echo "192.168.200.31 via 10.0.0.1 dev eth0 src 10.0.0.2 uid 0" ;;
+*"route get 192.168.200.32") echo "local 192.168.200.32 dev lo src 192.168.200.32 uid 0" ;;
+*"neigh show to 192.168.200.11") echo "192.168.200.11 dev virbr7 lladdr $OURS STALE " ;;
+*"neigh show to 192.168.200.21") echo "192.168.200.21 dev virbr7 lladdr 52:54:00:ff:ff:ff REACHABLE " ;;
+*"addr show to 192.168.200.32") echo "3: eno1    inet 192.168.200.32/24 scope global eno1" ;;
+*"link show dev eno1") echo "3: eno1: <UP> mtu 1500    link/ether a8:a1:59:00:00:01 brd ff:ff:ff:ff:ff:ff" ;;
+esac
+"""
+
+
+def test_planned_addresses_are_asked_for_and_our_own_vms_are_no_answer(
+    prod: Settings, tools: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [str(machine.address) for machine in prod.machines] == [
+        f"192.168.200.{number}" for number in (11, 21, 31, 32)
+    ]
+    tools(virsh=VIRSH, ip=IP)
+    monkeypatch.setenv("OURS", mac_address("prod", "control-1"))
+    facts = facts_for(stack(prod, Host(name="here")), "prod")["here"]
+    assert facts.answers == {"192.168.200.21": "52:54:00:ff:ff:ff", "192.168.200.32": "a8:a1:59:00:00:01"}
+    assert facts_for(stack(prod, Host(name="here")))["here"].answers == {}
+    # the same VM in another place of the plan is still ours
+    monkeypatch.setenv("OURS", mac_address("prod", "gpu-1"))
+    assert "192.168.200.11" not in facts_for(stack(prod, Host(name="here")), "prod")["here"].answers
+
+
+def test_a_host_that_cannot_be_asked_says_so(prod: Settings, tools: Callable[..., Path]) -> None:
+    tools(virsh=VIRSH)
+    far = facts_for(stack(prod, Host(name="far", uri="qemu+tls://far.example/system")), "prod")["far"]
+    assert "only libvirt of this host can be asked" in far.unknown["answers"]
+    bridged = prod.model_copy(update={"network": prod.network.model_copy(update={"mode": "bridge", "bridge": "br77"})})
+    tools(virsh=VIRSH, ip="#!/bin/sh\nexit 2\n")
+    blind = facts_for(stack(bridged, Host(name="here")), "prod")["here"]
+    assert "bridge br77" in blind.unknown["answers"]
+
+
+def test_a_user_who_may_read_but_not_change_is_told_apart(prod: Settings, tools: Callable[..., Path]) -> None:
+    refusing = VIRSH.replace(
+        'case "$*" in',
+        """case "$*" in
+"-c "*" uri") echo "error: Failed to connect socket: Permission denied" >&2; exit 1 ;;""",
+        1,
+    )
+    tools(virsh=refusing)
+    facts = facts_for(stack(prod, Host(name="here")))["here"]
+    assert facts.denied == "error: Failed to connect socket: Permission denied"
+    assert [each.name for each in facts.domains] == ["gpu-1", "hpc-gpu-1"]
+    assert "libvirt" not in facts.unknown
+
+
+def test_a_driver_that_does_not_answer_gives_its_words(
+    prod: Settings, tools: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # nvidia-smi complains on standard output, with exit status 9
+    words = "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."
+    tools(**{"nvidia-smi": f'#!/bin/sh\necho "{words} Make sure it is running."\nexit 9\n'})
+    loaded = tmp_path / "version"
+    loaded.touch()
+    script = PROBE.read_text().replace("/proc/driver/nvidia/version", str(loaded))
+    (tmp_path / "probe.sh").write_text(script)
+    monkeypatch.setattr("cluster.host.collect.PROBE", tmp_path / "probe.sh")
+    assert words in probe(Host(name="here"), Questions()).failed["nvidia"]
 
 
 def test_files_hold_one_host_or_several(prod: Settings, tmp_path: Path) -> None:
