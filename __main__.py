@@ -9,10 +9,13 @@ from pulumi import ResourceOptions
 from cluster.budget import demands_from, judge, limits_from, refuse
 from cluster.host.source import facts_for
 from cluster.leases.claims import Claims
+from cluster.quorum import pins, quorum
 from cluster.settings.load import from_pulumi
+from cluster.standing import Standing
+from cluster.vm import planned_vms
 from components.acceptance import Acceptance, AcceptanceArgs
 from components.foundation import Host, HostArgs
-from components.images import BaseImage, BaseImageArgs, GpuImage, GpuImageArgs
+from components.images import BaseImage, BaseImageArgs, GpuImage, GpuImageArgs, Image, image_digests
 from components.kubernetes import Cluster, ClusterArgs
 from components.machines import MachinePool, MachinePoolArgs
 from components.outputs import export_outputs
@@ -29,10 +32,14 @@ def main() -> None:
     facts = facts_for(settings)
     demands, limits = demands_from(settings), limits_from(settings, claims.leases)
     findings = [*judge(demands, facts, limits, owner), *claims.findings(demands, facts, limits)]
+    standing, digests = Standing.of(settings, pulumi.get_stack(), facts), image_digests(settings)
+    planned = planned_vms(settings, pulumi.get_stack(), facts, digests)
+    findings += [*quorum(settings, planned, standing), *pins(settings, standing, digests)]
     warn(findings)
     refuse(findings)
     if not pulumi.runtime.is_dry_run():
         claims.claim(demands, facts, limits)
+        standing.record(settings, planned)
 
     # Phase 0, foundation: a network and a pool on each host, then leases and cloud-init disks; checked in phase 7.
     shell = command.Provider("commands")
@@ -49,16 +56,16 @@ def main() -> None:
 
     # Phase 1, images.
     base = BaseImage("base-image", BaseImageArgs(settings, hosts), commands)
-    gpu_images = {}
+    images: dict[str, Image] = {"base": base}
     if settings.images.gpu_worker and settings.gpu_count:
         users = {settings.host_of(each).name for each in settings.by_role("gpu-worker")}
         wanted = {name: hosts[name] for name in sorted(users)} if settings.images.use_gpu_worker else {}
-        gpu_images = GpuImage("gpu-worker-image", GpuImageArgs(settings, base.path, wanted), commands).volumes
+        images["gpu-worker"] = GpuImage("gpu-worker-image", GpuImageArgs(settings, base.path, wanted), commands)
 
     # Phase 2, virtual machines and Kubernetes.
     machines = MachinePool(
         "machines",
-        MachinePoolArgs(settings, owner, facts, hosts, vms.macs, vms.cloud_init, vms.leases, base.volumes, gpu_images),
+        MachinePoolArgs(settings, planned, standing, hosts, vms.macs, vms.cloud_init, vms.leases, images),
         commands,
     )
     cluster = Cluster("kubernetes", ClusterArgs(settings, machines.nodes, machines.ready), commands)

@@ -40,6 +40,15 @@ def pci_parts(address: str) -> tuple[int, int, int, int]:
     return int(domain, 16), int(bus, 16), int(slot, 16), int(function, 16)
 
 
+def host_cpus(text: str) -> list[int]:
+    """Return the CPUs that a list such as ``4-7,12`` names, in its order; a range that runs backwards is empty."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
 def parse_mib(value: object) -> int:
     """Return a size in MiB from ``512MiB``, ``12GiB`` or ``1TiB``."""
     match = _SIZE.match(value.strip()) if isinstance(value, str) else None

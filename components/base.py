@@ -46,7 +46,16 @@ def cloudctl(*words: str) -> str:
 
     The provider runs commands in that folder, but not in the program's virtual environment: it is put first on PATH.
     """
-    return f'PATH="$PWD/.venv/bin:$PATH" python -m cloudctl {shlex.join(words)}'
+    return _python("cloudctl", *words)
+
+
+def script(name: str) -> str:
+    """Return the shell line that runs one of ``components/scripts``; what it needs it takes from its environment."""
+    return _python(f"components.scripts.{name}")
+
+
+def _python(module: str, *words: str) -> str:
+    return f'PATH="$PWD/.venv/bin:$PATH" python -m {shlex.join([module, *words])}'
 
 
 def run_dir(stack: str) -> str:

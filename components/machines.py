@@ -1,8 +1,8 @@
-"""CLOUD-2.1, first half: the virtual machines, each with its disk, its GPUs and a check that it can be used."""
+"""CLOUD-2.1, first half: the virtual machines: disk, GPUs, size, and a check that each can be used."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,43 +10,59 @@ import pulumi
 import pulumi_libvirt as libvirt
 from pulumi_command import local
 
-from cluster.budget import GpuDemand, functions_of
-from cluster.host.model import HostFacts
-from cluster.identity import libvirt_uuid
-from cluster.render.domain_xml import domain_xslt, owner_metadata
+from cluster.render.domain_xml import Definition, domain_xslt
 from cluster.render.inventory import ssh_jump
 from cluster.settings import model
-from cluster.types import BYTES_PER_MIB
-from components.base import TaskComponent, run_dir
+from cluster.standing import Standing, ready_mark
+from cluster.types import BYTES_PER_MIB, host_cpus
+from cluster.vm import image_kind
+from components.base import TaskComponent, run_dir, script
 from components.foundation import Host
+from components.images import Image
 
-READY = "components/scripts/wait-ready.sh"
+UNTOUCHED = ("vcpu", "memory", "type", "machine", "cpu", "cloudinit", "xml")
+"""Inputs of a VM that stands as planned and stays. The provider would make it anew for a difference in most of these,
+for vCPUs and memory too, which the size command changes; what else differs waits until it is made anew."""
+
+ALWAYS_UNTOUCHED = ("firmware",)
+"""The provider reads back the file that libvirt has chosen for the firmware, and takes it for a difference."""
+
+EMULATION = 4
+"""How much longer everything may take without KVM."""
 
 
 @dataclass(frozen=True)
 class MachineArgs:
-    """One VM: what it is, where it goes, and what other tasks made for it.
+    """One VM: what it is (``vm``), where it goes, and what other tasks made for it.
 
-    ``functions`` holds for each GPU all PCI functions that move with it. ``leases`` are waited for and carry no value.
+    ``stays``: a VM stands that is as planned but for its size. ``stays_on_disk``: its disk is from the image planned.
+    ``made`` says which making of the VM, and so of its disk, this is. ``leases`` are waited for and carry no value.
+    ``after`` is the control plane before this one: sizes are changed one after the other.
     """
 
+    settings: model.Settings
     machine: model.Machine
+    vm: Definition
     host: model.Host
     place: Host
-    owner: str
     mac: str
-    functions: Mapping[str, tuple[str, ...]]
     image: pulumi.Input[str]
     cloud_init: pulumi.Input[str]
     leases: tuple[pulumi.Resource, ...]
-    login: Mapping[str, str]
+    made: str
+    stays: bool = False
+    stays_on_disk: bool = True
+    after: Sequence[pulumi.Resource] = ()
 
 
 class Machine(TaskComponent):
-    """A VM: copy-on-write disk, domain, and a check that SSH answers and cloud-init is through."""
+    """A VM: copy-on-write disk, domain, size, and a check that SSH answers and cloud-init is through.
+
+    ``domain_id`` is foretold, and the same for every making of the VM; ``ready`` is the check.
+    """
 
     domain_id: pulumi.Output[str]
-    ready: pulumi.Output[str]
+    ready: local.Command
 
     def __init__(self, name: str, args: MachineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         machine = args.machine
@@ -56,82 +72,125 @@ class Machine(TaskComponent):
             "host": args.host.name,
             "uri": args.host.uri,
             "pool": args.host.pool.name,
-            "owner": args.owner,
+            "owner": args.vm.owner,
             "address": str(machine.address),
             "cores": int(machine.cores),
             "memory_mib": int(machine.memory),
             "disk_mib": int(machine.disk),
-            "gpus": [{"address": gpu, "functions": list(every)} for gpu, every in args.functions.items()],
+            "gpus": [{"address": every[0], "functions": list(every)} for every in args.vm.functions],
         }
         mine = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(providers=[args.place.provider]))
         super().__init__("cloud:kubernetes:Machine", name, "CLOUD-2.1", props, mine)
-        root = self._root(args)
-        domain = self._domain(args, root.id)
+        console = self._console(args)
+        domain = self._domain(args, self._root(args).id, console)
         self.domain_id = domain.id
-        self.ready = self._ready(args, domain.id).stdout
-        self.register_outputs({"domainId": self.domain_id, "ready": self.ready})
+        self.ready = self._ready(args, domain.id, self._size(args, domain.id).stdout)
+        self.register_outputs({"domainId": self.domain_id, "ready": self.ready.stdout})
 
     def _root(self, args: MachineArgs) -> libvirt.Volume:
+        # Its size is the size command's: for the provider another size is another, empty disk.
+        kept = pulumi.ResourceOptions(ignore_changes=["size"] if args.stays_on_disk else None)
         return libvirt.Volume(
             f"{args.machine.name}-root",
-            name=f"{args.machine.name}-root.qcow2",
+            name=_disk(args.machine),
             pool=args.place.pool_name,
             base_volume_id=args.image,
             format="qcow2",
             size=int(args.machine.disk) * BYTES_PER_MIB,
-            opts=self.child(delete_before_replace=True),
+            opts=self.child(kept, delete_before_replace=True),
         )
 
-    def _domain(self, args: MachineArgs, root: pulumi.Input[str]) -> libvirt.Domain:
-        machine = args.machine
-        uuid = libvirt_uuid(pulumi.get_stack(), args.host.name, "domain", machine.name)
-        functions = [function for every in args.functions.values() for function in every]
+    def _domain(self, args: MachineArgs, root: pulumi.Input[str], console: pulumi.Resource) -> libvirt.Domain:
+        machine, vm = args.machine, args.vm
+        untouched = [*ALWAYS_UNTOUCHED, *(UNTOUCHED if args.stays else ())]
         return libvirt.Domain(
             machine.name,
             name=machine.name,
             vcpu=int(machine.cores),
             memory=int(machine.memory),
-            machine="q35",
-            cpu={"mode": "host-passthrough"},
+            type="qemu" if vm.emulated else "kvm",
+            machine=vm.machine_type,
+            cpu={"mode": vm.cpu_mode},
             disks=[{"volume_id": root}],
             cloudinit=args.cloud_init,
             network_interfaces=[{"network_id": args.place.network_id, "mac": args.mac, "wait_for_lease": False}],
-            consoles=[{"type": "pty", "target_type": "serial", "target_port": "0"}],
-            qemu_agent=True,
             autostart=machine.autostart,
             running=True,
-            metadata=owner_metadata(args.owner),
-            xml={"xslt": domain_xslt(uuid, args.owner, functions)},
+            xml={"xslt": domain_xslt(vm)},
             # A lease has no value to use, yet only its holder may attach the GPU; it is given back once the VM is gone.
-            opts=self.child(depends_on=args.leases, delete_before_replace=True),
+            # The console's log can only be deleted once nobody writes it any more.
+            opts=self.child(
+                pulumi.ResourceOptions(ignore_changes=untouched),
+                depends_on=[*args.leases, console],
+                delete_before_replace=True,
+            ),
         )
 
-    def _ready(self, args: MachineArgs, domain_id: pulumi.Input[str]) -> local.Command:
+    def _console(self, args: MachineArgs) -> local.Command:
+        mark = str(ready_mark(args.settings, pulumi.get_stack(), args.machine.name))
+        return local.Command(
+            f"{args.machine.name}-console",
+            create=script("console"),
+            delete=script("console"),
+            environment={**_who(args), "READY_MARK": mark},
+            # Before its pool goes, the log has to be gone: a pool's folder must be empty.
+            triggers=[args.place.pool_name],
+            opts=self.child(delete_before_replace=True),
+        )
+
+    def _size(self, args: MachineArgs, domain_id: pulumi.Input[str]) -> local.Command:
+        machine = args.machine
+        pins = " ".join(str(cpu) for cpu in host_cpus(machine.cpu_pinning)) if machine.cpu_pinning else ""
+        return local.Command(
+            f"{machine.name}-size",
+            create=script("resize"),
+            environment={
+                **_who(args),
+                "VOLUME": _disk(machine),
+                "CORES": str(int(machine.cores)),
+                "MEMORY_MIB": str(int(machine.memory)),
+                "DISK_MIB": str(int(machine.disk)),
+                "CPU_PINNING": pins,
+                "SHUTDOWN_TIMEOUT": str(300 * _slowness(args)),
+            },
+            triggers=[domain_id, args.made],
+            opts=self.child(depends_on=args.after),
+        )
+
+    def _ready(self, args: MachineArgs, domain_id: pulumi.Input[str], size: pulumi.Input[str]) -> local.Command:
         return local.Command(
             f"{args.machine.name}-ready",
-            create=READY,
-            environment={"VM": args.machine.name, "ADDRESS": str(args.machine.address), **args.login},
-            triggers=[domain_id],
+            create=script("wait_ready"),
+            environment={
+                **_who(args),
+                **_login(args.settings, args.machine),
+                "ADDRESS": str(args.machine.address),
+                "MADE": args.made,
+                "READY_MARK": str(ready_mark(args.settings, pulumi.get_stack(), args.machine.name)),
+                "READY_TIMEOUT": str(600 * _slowness(args)),
+                # Another size is a restart, or a larger disk: wait again.
+                "SIZE": size,
+            },
+            triggers=[domain_id, args.made],
             opts=self.child(),
         )
 
 
 @dataclass(frozen=True)
 class MachinePoolArgs:
-    """All VMs of a stack, with what CLOUD-0.1, 0.2 and 1.x made, by host or by VM name.
+    """All VMs of a stack as planned (``vms``) and as they stand, with what CLOUD-0.1, 0.2 and 1.x made.
 
-    ``gpu_images`` is empty unless GPU workers boot from their own image.
+    By host or by VM name; images by kind (``base``, ``gpu-worker``).
     """
 
     settings: model.Settings
-    owner: str
-    facts: Mapping[str, HostFacts]
+    vms: Mapping[str, Definition]
+    standing: Standing
     hosts: Mapping[str, Host]
     macs: Mapping[str, str]
     cloud_init: Mapping[str, pulumi.Input[str]]
     leases: Mapping[str, tuple[pulumi.Resource, ...]]
-    images: Mapping[str, pulumi.Input[str]]
-    gpu_images: Mapping[str, pulumi.Input[str]]
+    images: Mapping[str, Image]
 
 
 class MachinePool(TaskComponent):
@@ -145,43 +204,78 @@ class MachinePool(TaskComponent):
         props = {"vms": [machine.name for machine in args.settings.machines]}
         super().__init__("cloud:kubernetes:MachinePool", name, "CLOUD-2.1", props, opts)
         self.machines, self.nodes = {}, {}
+        after: list[pulumi.Resource] = []
         for machine in args.settings.machines:
-            self._add(args, machine)
-        every = [value for each in self.machines.values() for value in (each.domain_id, each.ready)]
-        self.ready = pulumi.Output.all(*every).apply(lambda values: ",".join(values[::2]))
+            control_plane = machine.role == "control-plane"
+            made = self._add(args, machine, after if control_plane else [])
+            if control_plane:
+                after = [made.ready]
+        marks = [_made(args, machine) for machine in args.settings.machines]
+        every = [value for each in self.machines.values() for value in (each.domain_id, each.ready.stdout)]
+        self.ready = pulumi.Output.all(*every).apply(
+            lambda values: ",".join(f"{vm} {mark}" for vm, mark in zip(values[::2], marks, strict=True))
+        )
         self.register_outputs({"ready": self.ready})
 
-    def _add(self, args: MachinePoolArgs, machine: model.Machine) -> None:
-        host = args.settings.host_of(machine)
-        facts = args.facts[host.name]
-        functions = {gpu.address: functions_of(facts, GpuDemand(gpu.address, gpu.siblings)) for gpu in machine.gpus}
-        images = args.gpu_images if machine.role == "gpu-worker" and args.gpu_images else args.images
-        self.machines[machine.name] = Machine(
+    def _add(self, args: MachinePoolArgs, machine: model.Machine, after: Sequence[pulumi.Resource]) -> Machine:
+        host, vm = args.settings.host_of(machine), args.vms[machine.name]
+        there = args.standing.vm(host.name, machine.name)
+        same_image = there is None or there.image == vm.image
+        made = Machine(
             machine.name,
             MachineArgs(
+                settings=args.settings,
                 machine=machine,
+                vm=vm,
                 host=host,
                 place=args.hosts[host.name],
-                owner=args.owner,
                 mac=args.macs[machine.name],
-                functions=functions,
-                image=images[host.name],
+                image=args.images[image_kind(args.settings, machine)].volumes[host.name, vm.image],
                 cloud_init=args.cloud_init[machine.name],
                 leases=args.leases[machine.name],
-                login=_login(args.settings, machine),
+                made=_made(args, machine),
+                stays=there is not None and same_image and there.shape == vm.shape,
+                stays_on_disk=same_image,
+                after=after,
             ),
             self.child(),
         )
+        self.machines[machine.name] = made
         self.nodes[machine.name] = {
             "role": machine.role,
             "host": host.name,
             "address": str(machine.address),
             "gpus": [gpu.address for gpu in machine.gpus],
         }
+        return made
+
+
+def _made(args: MachinePoolArgs, machine: model.Machine) -> str:
+    """Return what names a making of a VM's disk: its number, its image, its pool."""
+    vm = args.vms[machine.name]
+    return f"{args.standing.number(args.settings.host_of(machine).name, machine.name)} {vm.image} {vm.pool}"
+
+
+def _who(args: MachineArgs) -> dict[str, pulumi.Input[str]]:
+    """Return the environment by which every script knows its VM."""
+    return {
+        "VM": args.machine.name,
+        "UUID": args.vm.uuid,
+        "URI": args.host.uri,
+        "POOL": args.host.pool.name,
+    }
+
+
+def _disk(machine: model.Machine) -> str:
+    return f"{machine.name}-root.qcow2"
+
+
+def _slowness(args: MachineArgs) -> int:
+    return EMULATION if args.vm.emulated else 1
 
 
 def _login(settings: model.Settings, machine: model.Machine) -> dict[str, str]:
-    """Return how to reach a VM by SSH, as the environment of ``wait-ready.sh``."""
+    """Return how to reach a VM by SSH, as the environment of ``wait_ready``."""
     login = {
         "SSH_USER": settings.access.user,
         "SSH_KEY": settings.access.ssh_private_key_file,

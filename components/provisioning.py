@@ -45,7 +45,9 @@ class Provisioning(TaskComponent):
         self.leases = {machine.name: self._leases(args, machine) for machine in machines}
         user_data = cloud_init.user_data(args.settings.access)
         self.cloud_init = {
-            machine.name: self._cloud_init(args, machine, user_data, cloud_init.meta_data(stack, machine)).id
+            machine.name: self._cloud_init(
+                args, machine, user_data, cloud_init.meta_data(stack, machine, args.settings.network)
+            ).id
             for machine in machines
         }
         leases = [lease.stdout for each in self.leases.values() for lease in each]

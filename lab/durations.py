@@ -18,6 +18,7 @@ ROWS: tuple[tuple[str, str, float], ...] = (
     (r"command:.*::.*(gpu.*image|packer.*gpu)", "create", 6.0),
     (r"command:.*::.*(image|packer)", "create", 6.0),
     (r"command:.*::.*(lease|kubeconfig|facts)", "create", 0.02),
+    (r"command:.*::.*-(console|size)$", "create", 0.02),
     # Before the rows of the steps themselves: "control-plane-check" is a check, and "worker-1-ready" waits for a boot.
     (r"command:.*::.*(preflight|check|wait|verify|ready)", "create", 0.5),
     (r"command:.*::.*(control|master|server|k3s)", "create", 8.0),

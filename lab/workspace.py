@@ -180,7 +180,7 @@ def _seed_twins(place: Workspace, twin: Path, hosts: list[Mapping[str, Any]]) ->
             remedy = f"first: make lab-down STACK={place.stack}"
             raise InputError("HOST", [Problem("HOST", str(twin), reason, remedy)])
         return []
-    for rest in ("world", "hosts", "journal.jsonl", "state.json"):
+    for rest in ("world", "hosts", "journal.jsonl", "state.json", place.stack):
         target = place.dir / rest
         shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
     (place.dir / "hosts").mkdir()

@@ -62,9 +62,14 @@ def user_data(access: Access) -> str:
     return _USER_DATA.format(user=access.user, key=json.dumps(access.ssh_public_key.strip()))
 
 
-def meta_data(stack: str, machine: Machine) -> str:
-    """Return the meta-data; a new instance id makes cloud-init run again, so it is the VM's name within its stack."""
-    return _META_DATA.format(instance=f"{stack}-{machine.name}", name=machine.name)
+def meta_data(stack: str, machine: Machine, network: Network) -> str:
+    """Return the meta-data: the VM's name, and an instance id.
+
+    Another instance id makes cloud-init set the VM up again at its next start, host keys and all. So it holds what the
+    VM is known by: its name within its stack, and its address, which cloud-init sets for a new instance only.
+    """
+    address = f"{machine.address}-{network.cidr.prefixlen}"
+    return _META_DATA.format(instance=f"{stack}-{machine.name}-{address}", name=machine.name)
 
 
 def network_config(machine: Machine, network: Network, mac: str) -> str:

@@ -41,6 +41,9 @@ def create_domain(state: State, urn: str, inputs: Properties) -> tuple[str, Prop
     record = {
         "name": name,
         "owner": extra.owner,
+        "role": extra.role,
+        "image": extra.image,
+        "shape": extra.shape,
         "vcpu": int(wanted.get("vcpu", 1)),
         "memory": int(wanted.get("memory", 512)),
         "hostdevs": list(extra.hostdevs),

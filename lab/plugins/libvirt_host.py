@@ -106,12 +106,14 @@ class State:
 
     def _with_domains(self) -> HostFacts:
         kept = [domain for domain in self.facts.domains if domain.name not in self._touched]
-        ours = [record for record in self.records("domains").values() if record["name"] in self._touched]
+        ours = [each for each in self.records("domains").items() if each[1]["name"] in self._touched]
         shown = [
             Domain.model_validate(
                 {
                     "name": record["name"],
                     "owner": record["owner"],
+                    "uuid": identity,
+                    **{mark: record.get(mark) for mark in ("role", "image", "shape")},
                     "state": "running" if record["running"] else "shut-off",
                     "cores": record["vcpu"],
                     "memory": format_mib(record["memory"]),
@@ -119,7 +121,7 @@ class State:
                     "autostart": record["autostart"],
                 }
             )
-            for record in ours
+            for identity, record in ours
         ]
         return self.facts.model_copy(update={"domains": (*kept, *shown)})
 

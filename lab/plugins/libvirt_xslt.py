@@ -1,4 +1,4 @@
-"""What an XSLT stylesheet adds to the XML that the provider generates: UUID, owner and host devices.
+"""What an XSLT stylesheet adds to the XML that the provider generates: UUID, marks of ours and host devices.
 
 The real provider hands the stylesheet to ``xsltproc``. Here its literal elements are read: a stylesheet that computes
 them, or that applies to some other element than the root, is beyond the lab. The provider's ``metadata`` input is never
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from lab.plugins.errors import PluginError
 
-_OWNER = "{urn:inference-cloud:owner}owner"
+_MARKS = "{urn:inference-cloud:owner}"
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,9 @@ class Additions:
 
     uuid: str | None = None
     owner: str | None = None
+    role: str | None = None
+    image: str | None = None
+    shape: str | None = None
     hostdevs: tuple[str, ...] = ()
 
 
@@ -35,10 +38,13 @@ def additions(stylesheet: str | None) -> Additions:
         raise PluginError(f"error applying XSLT stylesheet: xsltproc: parser error: {error}") from None
     if _local(root) not in ("stylesheet", "transform"):
         raise PluginError(f"error applying XSLT stylesheet: xsltproc: <{_local(root)}> is not a stylesheet")
-    found_uuid = next((element.text for element in root.iter("uuid") if element.text), None)
-    owner = next((element.text for element in root.iter(_OWNER) if element.text), None)
+    marks = {name: _first(root, f"{_MARKS}{name}") for name in ("owner", "role", "image", "shape")}
     hostdevs = tuple(_address(element) for element in root.iter("hostdev"))
-    return Additions(found_uuid.strip() if found_uuid else None, owner.strip() if owner else None, hostdevs)
+    return Additions(_first(root, "uuid"), **marks, hostdevs=hostdevs)
+
+
+def _first(root: ElementTree.Element, tag: str) -> str | None:
+    return next((element.text.strip() for element in root.iter(tag) if element.text and element.text.strip()), None)
 
 
 def _local(element: ElementTree.Element) -> str:

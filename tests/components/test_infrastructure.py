@@ -37,6 +37,11 @@ def one(found: Plan, token: str, name: str) -> Any:
     return next(each for each in found.of_type(token) if each.name == name)
 
 
+def image(found: Plan, kind: str = "base", host: str = "box") -> str:
+    """Return the name of an image's copy in a host's pool."""
+    return f"{host}-image-{kind}-{found[f'image-{kind}'].inputs['triggers'][0]}"
+
+
 def test_the_chain_of_parents_is_in_the_urn(up: Plan) -> None:
     root = up["gpu-1-root"]
     chain = "cloud:kubernetes:MachinePool$cloud:kubernetes:Machine$libvirt:index/volume:Volume"
@@ -115,20 +120,27 @@ def test_a_domain_says_all_that_was_asked_for(up: Plan) -> None:
     assert inputs["cloudinit"] == "control-1-cloud-init-id"
     interface = inputs["networkInterfaces"][0]
     assert (interface["networkId"], interface["mac"]) == ("box-network-id", mac_address("prod", "control-1"))
-    assert (inputs["qemuAgent"], inputs["autostart"], inputs["running"]) == (True, True, True)
-    assert "cloud/prod" in inputs["metadata"]
+    assert (inputs["type"], inputs["autostart"], inputs["running"]) == ("kvm", True, True)
+    assert ">cloud/prod<" in inputs["xml"]["xslt"]
     assert "<hostdev" not in inputs["xml"]["xslt"]
+
+
+def test_a_host_without_kvm_emulates() -> None:
+    found = plan(program(settings(hosts=[{"name": "box", "emulation": True}])))
+    inputs = one(found, DOMAIN, "control-1").inputs
+    assert (inputs["type"], inputs["cpu"]) == ("qemu", {"mode": "maximum"})
+    assert int(found["control-1-ready"].inputs["environment"]["READY_TIMEOUT"]) > 600
 
 
 def test_a_root_disk_lies_over_the_base_image_and_has_its_size_in_bytes(up: Plan) -> None:
     inputs = up["gpu-1-root"].inputs
-    assert (inputs["baseVolumeId"], inputs["size"]) == ("box-image-base-id", 300 * 1024**3)
+    assert (inputs["baseVolumeId"], inputs["size"]) == (f"{image(up)}-id", 300 * 1024**3)
 
 
 def test_gpu_workers_boot_from_their_own_image_if_asked_to() -> None:
     found = plan(program(settings(images={"use_gpu_worker": True})))
-    assert found["gpu-1-root"].inputs["baseVolumeId"] == "box-image-gpu-worker-id"
-    assert found["worker-1-root"].inputs["baseVolumeId"] == "box-image-base-id"
+    assert found["gpu-1-root"].inputs["baseVolumeId"] == f"{image(found, 'gpu-worker')}-id"
+    assert found["worker-1-root"].inputs["baseVolumeId"] == f"{image(found)}-id"
 
 
 def test_all_functions_of_the_card_go_with_a_gpu_and_the_root_port_stays(up: Plan) -> None:
@@ -179,7 +191,7 @@ def test_each_host_gets_its_own_provider_network_pool_and_image() -> None:
         machine["host"] = "other" if machine["name"] == "worker-1" else "box"
     sections["network"] = {"mode": "bridge", "bridge": "br0"}
     found = plan(program(settings(sections)))
-    assert found["worker-1-root"].inputs["baseVolumeId"] == "other-image-base-id"
+    assert found["worker-1-root"].inputs["baseVolumeId"] == f"{image(found, host='other')}-id"
     assert "::other-libvirt::" in found["worker-1-root"].provider
     assert "::other-libvirt::" in found["worker-1-cloud-init"].provider
     assert "::box-libvirt::" in found["gpu-1-root"].provider

@@ -17,7 +17,7 @@ import yaml
 from cluster.budget import HostLimits, demand_props, limits_props, supply_props
 from cluster.budget.demand import GpuDemand, VmDemand
 from cluster.host.model import HostFacts
-from cluster.render.domain_xml import domain_xslt
+from cluster.render.domain_xml import Definition, domain_xslt
 from policies import POLICIES
 from policies.model import UNKNOWN, Config, Plan, Policy, Resource, Secret, Violation
 
@@ -93,7 +93,9 @@ def vm(**changes: Any) -> VmDemand:
 
 def xslt(*functions: str) -> dict[str, str]:
     """A domain's ``xml`` input that passes PCI functions to it."""
-    return {"xslt": domain_xslt("2f9a2a8e-0f0e-4c53-9d1a-1b8a3d2f9a11", OWNER, functions)}
+    uuid = "2f9a2a8e-0f0e-4c53-9d1a-1b8a3d2f9a11"
+    vm = Definition(uuid, "gpu-1", OWNER, "gpu-worker", "0" * 12, "vms", "/vms", "net", functions=(functions,))
+    return {"xslt": domain_xslt(vm)}
 
 
 def compliant() -> Entries:

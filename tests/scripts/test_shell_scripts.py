@@ -53,43 +53,6 @@ def tool(folder: Path, name: str, body: str) -> Path:
     return path
 
 
-# ---- wait-ready.sh ---------------------------------------------------------------------------------------------------
-
-READY = {"VM": "gpu-1", "ADDRESS": "192.0.2.7", "SSH_USER": "cloud", "SSH_KEY": "~/key", "KNOWN_HOSTS": "run/known"}
-
-
-def test_ready_once_cloud_init_is_through(run: Run, bin_dir: Path, tmp_path: Path) -> None:
-    tool(bin_dir, "ssh", f'printf "%s\\n" "$@" > {tmp_path}/ssh-words')
-    done = run("components/scripts/wait-ready.sh", **READY, SSH_JUMP="root@far")
-    assert (done.returncode, done.stdout) == (0, "gpu-1 is ready at 192.0.2.7\n")
-    words = (tmp_path / "ssh-words").read_text().splitlines()
-    assert f"{tmp_path}/key" in words
-    assert "ProxyJump=root@far" in words
-    assert "cloud@192.0.2.7" in words
-
-
-def test_complaints_of_cloud_init_are_no_failure(run: Run, bin_dir: Path) -> None:
-    tool(bin_dir, "ssh", "exit 2")
-    assert run("components/scripts/wait-ready.sh", **READY).returncode == 0
-
-
-def test_failed_cloud_init_is_told_with_the_way_to_look(run: Run, bin_dir: Path) -> None:
-    tool(bin_dir, "ssh", "echo 'status: error'; exit 1")
-    done = run("components/scripts/wait-ready.sh", **READY)
-    assert done.returncode == 1
-    assert "gpu-1: cloud-init failed: status: error" in done.stderr
-    assert "cloud-init status --long" in done.stderr
-
-
-def test_no_answer_in_time_names_the_console(run: Run, bin_dir: Path) -> None:
-    tool(bin_dir, "ssh", "echo 'Connection refused' >&2; exit 255")
-    tool(bin_dir, "sleep", ":")
-    done = run("components/scripts/wait-ready.sh", **READY, READY_TIMEOUT="1")
-    assert done.returncode == 1
-    assert "no SSH at 192.0.2.7 after 1 s (Connection refused)" in done.stderr
-    assert "virsh console gpu-1" in done.stderr
-
-
 # ---- ansible/run.sh --------------------------------------------------------------------------------------------------
 
 STEP = {"RUN_DIR": ".cloud/prod", "STACK": "prod", "SSH_KEY": "~/key", "NODES": "3"}
