@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from cluster.settings.model import (
     Database,
     Gpu,
+    GpuOperator,
     Host,
     Images,
     Kubernetes,
@@ -80,6 +81,7 @@ class Draft:
     network: Part[Network] | None
     images: Part[Images] | None
     kubernetes: Part[Kubernetes] | None
+    gpu_operator: Part[GpuOperator] | None
     object_store: Part[ObjectStore] | None
     database: Part[Database] | None
     monitoring: Part[Monitoring] | None
@@ -143,6 +145,7 @@ _SINGLE: Mapping[str, type[Section]] = {
     "network": Network,
     "images": Images,
     "kubernetes": Kubernetes,
+    "gpu_operator": GpuOperator,
     "object_store": ObjectStore,
     "database": Database,
     "monitoring": Monitoring,

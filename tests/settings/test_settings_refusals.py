@@ -57,6 +57,103 @@ PROD: list[tuple[str, list[Change], list[str]]] = [
         ],
     ),
     (
+        "nat, and a gateway that libvirt's network does not have",
+        [put("network.gateway", "192.168.200.254")],
+        [
+            "network.gateway: '192.168.200.254' is not 192.168.200.1, where libvirt's own network has its router; leave it"
+            " out, or write network.gateway: 192.168.200.1; another router needs network.mode: bridge"
+        ],
+    ),
+    (
+        "the same gateway behind a bridge",
+        [BRIDGE, put("network.gateway", "192.168.200.254")],
+        [],
+    ),
+    (
+        "too few host CPUs pinned",
+        [put("machines.0.cpu_pinning", "4-7")],
+        [
+            "machines[0].cpu_pinning: '4-7' names 4 host CPUs, but the machine has 6 cores; name 6 host CPUs, one a core"
+            " in the order of the cores"
+        ],
+    ),
+    ("as many host CPUs as cores", [put("machines.0.cpu_pinning", "4-7,12,14")], []),
+    (
+        "host CPUs backwards",
+        [put("machines.0.cpu_pinning", "9-4")],
+        ["machines[0].cpu_pinning: '9-4' has a range that runs backwards: 9-4; write 4-9"],
+    ),
+    (
+        "a host CPU twice in one machine",
+        [put("machines.0.cpu_pinning", "4-8,5")],
+        ["machines[0].cpu_pinning: '4-8,5' names CPU 5 twice; give each core of the VM a host CPU of its own"],
+    ),
+    (
+        "a host CPU of two machines",
+        [put("machines.0.cpu_pinning", "4-9"), put("machines.1.cpu_pinning", "8-13")],
+        [
+            "machines[1].cpu_pinning: names host CPUs that machines[0] has too, on the same host workstation: 8, 9; give"
+            " each machine host CPUs of its own"
+        ],
+    ),
+    (
+        "a host CPU that cannot be",
+        [put("machines.0.cpu_pinning", "0-99999999999")],
+        [
+            "machines[0].cpu_pinning: '0-99999999999' names CPU 99999999999, which no Linux has; see which there are: lscpu"
+            " -e"
+        ],
+    ),
+    (
+        "memory that is no whole number of pages",
+        [put("machines.0.hugepages", "1GiB"), put("machines.0.memory", "12300MiB")],
+        ["machines[0].memory: '12300MiB' is no whole number of pages of 1GiB; write memory: 12GiB or 13GiB"],
+    ),
+    ("memory in pages", [put("machines.0.hugepages", "2MiB"), put("machines.0.memory", "12300MiB")], []),
+    (
+        "address space for cards that are not there",
+        [put("machines.0.mmio_window", "64GiB")],
+        ["machines[0].mmio_window: '64GiB' is not used: the machine has no GPUs; take it out"],
+    ),
+    ("address space for a card", [put("machines.2.mmio_window", "64GiB")], []),
+    (
+        "the host's processor without KVM",
+        [put("hosts.0.emulation", True), put("machines.0.cpu_mode", "host-passthrough")],
+        [
+            "machines[0].cpu_mode: 'host-passthrough' needs KVM, and its host emulates (hosts[].emulation); write cpu_mode:"
+            " auto, or maximum"
+        ],
+    ),
+    (
+        "a GPU image that nobody builds",
+        [put("images.gpu_worker", False), put("images.use_gpu_worker", True), put("gpu_operator.driver", False)],
+        [
+            "images.use_gpu_worker: True is on, but images.gpu_worker is off: nothing builds it; write images.gpu_worker:"
+            " true, or images.use_gpu_worker: false"
+        ],
+    ),
+    (
+        "two drivers",
+        [put("images.gpu_worker", True), put("images.use_gpu_worker", True), put("gpu_operator.driver", True)],
+        [
+            "gpu_operator.driver: True is on, but the GPU workers' image carries NVIDIA's driver: two drivers get into each"
+            " other's way; write gpu_operator.driver: false, or images.gpu_worker_driver: none"
+        ],
+    ),
+    (
+        "a GPU image without a driver",
+        [put("images.use_gpu_worker", True), put("images.gpu_worker_driver", "none")],
+        [],
+    ),
+    (
+        "a worker cannot cost the quorum",
+        [put("kubernetes.expendable", ["control-1", "gone-1", "worker-1"])],
+        [
+            "kubernetes.expendable[2]: 'worker-1' is the name of a worker, not of a control plane; take it out: only control"
+            " planes are held back"
+        ],
+    ),
+    (
         "duplicate machine name",
         [put("machines.1.name", "control-1")],
         ["machines[1].name: 'control-1' is the name of machines[0] too; give each machine its own name"],

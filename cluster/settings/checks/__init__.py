@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cluster.problems import Problem
-from cluster.settings.checks import capacity, gpus, hosts, machines, models, network, secrets, versions
+from cluster.settings.checks import capacity, gpus, hardware, hosts, machines, models, network, secrets, versions
 from cluster.settings.draft import Draft
 
 
@@ -13,6 +13,7 @@ def check(draft: Draft) -> list[Problem]:
         hosts.check,
         network.check,
         machines.check,
+        hardware.check,
         gpus.check,
         versions.check,
         models.check,

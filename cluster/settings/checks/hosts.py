@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from cluster.problems import Problem
 from cluster.settings.checks.repeats import repeats
-from cluster.settings.draft import Draft
+from cluster.settings.draft import Draft, Part
+from cluster.settings.model import Images
 
 _SYSTEM = ("/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/root", "/run", "/sbin", "/sys", "/tmp", "/usr")  # noqa: S108
 _DEFAULT_POOL = "/var/lib/libvirt/inference-cloud"
@@ -43,3 +44,18 @@ def _images(draft: Draft) -> Iterator[Problem]:
         remedy = "write images.checksum: sha256: and what the image's publisher states"
         reason = "is given without images.checksum, so a changed image would boot unseen"
         yield Problem("images.url", shown, reason, remedy)
+    if images and images.has("gpu_worker", "use_gpu_worker") and images.value.use_gpu_worker:
+        yield from _gpu_image(draft, images)
+
+
+def _gpu_image(draft: Draft, images: Part[Images]) -> Iterator[Problem]:
+    """Yield what is wrong where GPU workers are to boot from an image of their own."""
+    if not images.value.gpu_worker:
+        remedy = "write images.gpu_worker: true, or images.use_gpu_worker: false"
+        yield Problem("images.use_gpu_worker", True, "is on, but images.gpu_worker is off: nothing builds it", remedy)
+    operator = draft.gpu_operator
+    carries = images.has("gpu_worker_driver") and images.value.gpu_worker_driver == "nvidia"
+    if carries and draft.gpu_total() and operator and operator.has("driver") and operator.value.driver:
+        reason = "is on, but the GPU workers' image carries NVIDIA's driver: two drivers get into each other's way"
+        remedy = "write gpu_operator.driver: false, or images.gpu_worker_driver: none"
+        yield Problem("gpu_operator.driver", True, reason, remedy)

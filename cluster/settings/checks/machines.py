@@ -19,6 +19,7 @@ def check(draft: Draft) -> Iterator[Problem]:
     yield from _addresses(draft)
     yield from _hosts(draft)
     yield from _control_planes(draft)
+    yield from _expendable(draft)
 
 
 def _addresses(draft: Draft) -> Iterator[Problem]:
@@ -67,3 +68,17 @@ def _control_planes(draft: Draft) -> Iterator[Problem]:
     if count >= _HIGHLY_AVAILABLE and network and network.has("api_address") and network.value.api_address is None:
         reason = f"is missing, and there are {count} control planes: clients need one address that moves between them"
         yield Problem("network.api_address", None, reason, "write a free address of network.cidr")
+
+
+def _expendable(draft: Draft) -> Iterator[Problem]:
+    """A name that no machine has may be that of a control plane which is to go."""
+    section = draft.kubernetes
+    if section is None or not section.has("expendable"):
+        return
+    roles = {machine.value.name: machine.value.role for machine in draft.machines.having("name", "role")}
+    for index, name in enumerate(section.value.expendable):
+        if roles.get(name, "control-plane") != "control-plane":
+            reason = f"is the name of a {roles[name]}, not of a control plane"
+            yield Problem(
+                f"kubernetes.expendable[{index}]", name, reason, "take it out: only control planes are held back"
+            )

@@ -65,6 +65,12 @@ def _subnet(draft: Draft, network: Part[Network], cidr: IPv4Network) -> Iterator
         yield Problem("network.cidr", str(cidr), "is too small for a cluster", remedy)
     if network.has("gateway") and (problem := outside("network.gateway", network.value.gateway, cidr)):
         yield problem
+    elif network.has("gateway", "mode") and network.value.mode == "nat" and cidr.num_addresses > 2:
+        first = cidr.network_address + 1
+        if network.value.gateway != first:
+            reason = f"is not {first}, where libvirt's own network has its router"
+            remedy = f"leave it out, or write network.gateway: {first}; another router needs network.mode: bridge"
+            yield Problem("network.gateway", str(network.value.gateway), reason, remedy)
     if network.has("api_address") and network.value.api_address is not None:
         address = network.value.api_address
         if problem := outside("network.api_address", address, cidr):
