@@ -39,6 +39,15 @@ class Chart:
         return self.repository.startswith("oci://")
 
 
+@dataclass(frozen=True)
+class CloudImage:
+    """A distribution's cloud image: its server, the path of one dated release there, and that file's checksum."""
+
+    server: str
+    path: str
+    checksum: str
+
+
 KUBESPRAY_URL = "https://github.com/kubernetes-sigs/kubespray.git"
 # renovate: datasource=github-tags depName=kubernetes-sigs/kubespray
 KUBESPRAY_DEFAULT = "v2.30.0"
@@ -50,6 +59,29 @@ ANSIBLE_CORE = "2.19.14"
 """What runs our k3s playbook; Kubespray brings a pin of its own."""
 KUBERNETES_FLOOR = "1.28.0"
 """The requirement's "Kubernetes 1.28.0": a floor, which no supported Kubespray release can install any more."""
+
+# A dated release never changes, which its checksum here holds it to; with a new date take the new checksum, from the
+# SHA256SUMS or SHA512SUMS beside the image. These two were read in several public projects that pin the same release,
+# one that checks Ubuntu's signature of the list among them. Ubuntu keeps a dated release for some months, and then in
+# its archive: https://cloud-images-archive.ubuntu.com, which images.mirror takes.
+# renovate: datasource=custom.ubuntu-noble depName=ubuntu-24.04-server-cloudimg
+UBUNTU_IMAGE = "20260926"
+# renovate: datasource=custom.debian-trixie depName=debian-13-genericcloud
+DEBIAN_IMAGE = "20260914-2601"
+
+CLOUD_IMAGES: Mapping[str, CloudImage] = {
+    "ubuntu-24.04": CloudImage(
+        "https://cloud-images.ubuntu.com",
+        f"releases/noble/release-{UBUNTU_IMAGE}/ubuntu-24.04-server-cloudimg-amd64.img",
+        "sha256:6a81c37564db9b1ee84e141922625e1d7c5b389b99bb3c572e0243607d5bb4d2",
+    ),
+    "debian-13": CloudImage(
+        "https://cloud.debian.org",
+        f"images/cloud/trixie/{DEBIAN_IMAGE}/debian-13-genericcloud-amd64-{DEBIAN_IMAGE}.qcow2",
+        "sha512:95e110dfcdbd0ed8a82a75ed9579802f9950cabf51a810dcc6388e81bc778188"
+        "713878b9f28d583a0ea602fbf48b35996ae9ad37f584166d8fbd6489df248f53",
+    ),
+}
 
 KUBESPRAY: Mapping[str, Kubespray] = {
     release.tag: release

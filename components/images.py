@@ -57,7 +57,7 @@ class Image(TaskComponent):
         build = local.Command(
             f"image-{kind}",
             create=f"packer/build.sh {kind}",
-            delete='rm -f "$IMAGE_OUTPUT"',
+            delete='rm -f "$IMAGE_OUTPUT" "${IMAGE_OUTPUT%.qcow2}.json"',
             environment={**environment, "IMAGE_OUTPUT": path},
             triggers=[digest],
             opts=self.child(),
@@ -112,14 +112,12 @@ def image_digests(settings: Settings) -> dict[str, str]:
 
 def base_digest(settings: Settings) -> str:
     """Return the digest of the base image's inputs."""
-    files = image.read_files(PACKER, "*.sh", "base.pkr.hcl", "scripts/*", "seed/*")
-    return image.digest(image.base_image(settings), files)
+    return image.base_digest(settings, PACKER)
 
 
 def gpu_digest(settings: Settings) -> str:
     """Return the digest of the GPU worker image's inputs, those of the base image among them."""
-    inputs = {**image.base_image(settings), **image.gpu_image(settings)}
-    return image.digest(inputs, image.read_files(PACKER, "*.sh", "*.pkr.hcl", "scripts/*", "seed/*"))
+    return image.gpu_digest(settings, PACKER)
 
 
 def _file(kind: str, digest: str) -> str:

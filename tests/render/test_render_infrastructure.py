@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.identity import libvirt_uuid, mac_address
-from cluster.render import cloud_init, image
+from cluster.render import cloud_init
 from cluster.render.domain_xml import Definition, domain_xslt, named_xslt
 from cluster.render.group_vars import k3s_vars, kubespray_vars, virtual_address
 from cluster.render.inventory import inventory, ssh_jump
@@ -153,23 +153,3 @@ def test_without_workers_the_control_plane_runs_the_pods() -> None:
     del sections["machines"][1:]
     groups = yaml.safe_load(inventory(settings(sections)))["all"]["children"]
     assert list(groups["kube_node"]["hosts"]) == ["control-1"]
-
-
-def test_any_input_changes_an_images_digest() -> None:
-    first = image.digest({"a": "1"}, {"f": b"x"})
-    others = [
-        ({"a": "2"}, {"f": b"x"}),
-        ({"b": "1"}, {"f": b"x"}),
-        ({"a": "1"}, {"f": b"y"}),
-        ({"a": "1x"}, {"f": b""}),
-    ]
-    assert first not in [image.digest(environment, files) for environment, files in others]
-    assert image.digest({"a": "1"}, {"f": b"x"}) == first
-
-
-def test_an_image_of_the_users_is_not_held_to_the_distributions_checksums() -> None:
-    assert image.base_image(settings())["IMAGE_CHECKSUM"].startswith("file:https://cloud-images.ubuntu.com/")
-    own = settings(images={"url": "https://images.lan/own.qcow2"})
-    assert image.base_image(own)["IMAGE_CHECKSUM"] == "none"
-    pinned = settings(images={"url": "https://images.lan/own.qcow2", "checksum": "sha256:" + "0" * 64})
-    assert image.base_image(pinned)["IMAGE_CHECKSUM"] == "sha256:" + "0" * 64

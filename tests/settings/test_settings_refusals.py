@@ -365,6 +365,18 @@ PROD: list[tuple[str, list[Change], list[str]]] = [
         ],
     ),
     (
+        "mirror beside an image of one's own",
+        [
+            put("images.url", "https://mirror.lan/noble.img"),
+            put("images.checksum", "sha256:" + "0" * 64),
+            put("images.mirror", "https://me:hunter2@mirror.lan/clouds"),
+        ],
+        [
+            "images.mirror: 'https://mirror.lan/clouds' is for the distribution's own images, and images.url names another;"
+            " write only one of the two"
+        ],
+    ),
+    (
         "pool in a system folder",
         [put("hosts.0.pool.path", "/etc/libvirt")],
         [

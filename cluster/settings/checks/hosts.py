@@ -40,10 +40,13 @@ def _pools(draft: Draft) -> Iterator[Problem]:
 def _images(draft: Draft) -> Iterator[Problem]:
     images = draft.images
     if images and images.has("url", "checksum") and images.value.url and not images.value.checksum:
-        shown = re.sub(r"://[^/@]*@", "://", images.value.url.partition("?")[0])  # credentials stay out of messages
+        shown = _without_credentials(images.value.url)
         remedy = "write images.checksum: sha256: and what the image's publisher states"
         reason = "is given without images.checksum, so a changed image would boot unseen"
         yield Problem("images.url", shown, reason, remedy)
+    if images and images.has("url", "mirror") and images.value.url and images.value.mirror:
+        reason = "is for the distribution's own images, and images.url names another"
+        yield Problem("images.mirror", _without_credentials(images.value.mirror), reason, "write only one of the two")
     if images and images.has("gpu_worker", "use_gpu_worker") and images.value.use_gpu_worker:
         yield from _gpu_image(draft, images)
 
@@ -59,3 +62,8 @@ def _gpu_image(draft: Draft, images: Part[Images]) -> Iterator[Problem]:
         reason = "is on, but the GPU workers' image carries NVIDIA's driver: two drivers get into each other's way"
         remedy = "write gpu_operator.driver: false, or images.gpu_worker_driver: none"
         yield Problem("gpu_operator.driver", True, reason, remedy)
+
+
+def _without_credentials(url: str) -> str:
+    """Return a URL as it may be shown: no user, no password, no query."""
+    return re.sub(r"://[^/@]*@", "://", url.partition("?")[0])
