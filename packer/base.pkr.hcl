@@ -7,6 +7,8 @@ source "qemu" "base" {
   format           = "qcow2"
   disk_compression = true
   disk_interface   = "virtio"
+  disk_cache       = "unsafe"
+  disk_discard     = "unmap" # or what the build deleted would stay in the file
   net_device       = "virtio-net"
   machine_type     = "q35"
   accelerator      = var.accelerator
@@ -23,19 +25,22 @@ source "qemu" "base" {
     ["-smbios", "type=1,serial=ds=nocloud-net;s=http://{{ .HTTPIP }}:{{ .HTTPPort }}/"],
   ]
 
-  ssh_username         = "packer"
+  boot_wait            = "1s"
+  ssh_username         = "root"
   ssh_private_key_file = var.ssh_key
   ssh_timeout          = "20m"
-  shutdown_command     = "sudo shutdown -P now"
+  shutdown_command     = "systemctl poweroff"
 }
 
 build {
   sources = ["source.qemu.base"]
 
   provisioner "shell" {
-    execute_command = "sudo env {{ .Vars }} bash {{ .Path }}"
+    execute_command  = "env {{ .Vars }} bash {{ .Path }}"
+    environment_vars = ["APT_PROXY=${var.apt_proxy}"]
     scripts = [
       "${path.root}/scripts/base.sh",
+      "${path.root}/scripts/boot.sh",
       "${path.root}/scripts/cleanup.sh",
     ]
   }

@@ -1,4 +1,5 @@
-# The GPU worker image: the base image with NVIDIA's driver, so that a new worker need not build one.
+# The GPU worker image: the base image with NVIDIA's driver, so that a new worker need not build one; or, where the GPU
+# operator brings the driver, with what its container expects of the host.
 source "qemu" "gpu_worker" {
   disk_image       = true
   iso_url          = var.source
@@ -7,6 +8,8 @@ source "qemu" "gpu_worker" {
   format           = "qcow2"
   disk_compression = true
   disk_interface   = "virtio"
+  disk_cache       = "unsafe"
+  disk_discard     = "unmap" # or what the build deleted would stay in the file
   net_device       = "virtio-net"
   machine_type     = "q35"
   accelerator      = var.accelerator
@@ -23,18 +26,19 @@ source "qemu" "gpu_worker" {
     ["-smbios", "type=1,serial=ds=nocloud-net;s=http://{{ .HTTPIP }}:{{ .HTTPPort }}/"],
   ]
 
-  ssh_username         = "packer"
+  boot_wait            = "1s"
+  ssh_username         = "root"
   ssh_private_key_file = var.ssh_key
   ssh_timeout          = "20m"
-  shutdown_command     = "sudo shutdown -P now"
+  shutdown_command     = "systemctl poweroff"
 }
 
 build {
   sources = ["source.qemu.gpu_worker"]
 
   provisioner "shell" {
-    execute_command  = "sudo env {{ .Vars }} bash {{ .Path }}"
-    environment_vars = ["DRIVER_BRANCH=${var.driver_branch}"]
+    execute_command  = "env {{ .Vars }} bash {{ .Path }}"
+    environment_vars = ["APT_PROXY=${var.apt_proxy}", "DRIVER=${var.driver}", "DRIVER_BRANCH=${var.driver_branch}"]
     scripts = [
       "${path.root}/scripts/gpu-worker.sh",
       "${path.root}/scripts/cleanup.sh",

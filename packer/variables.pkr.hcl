@@ -8,7 +8,7 @@ variable "source" {
 variable "checksum" {
   type        = string
   default     = "none"
-  description = "sha256:..., sha512:..., file:URL of a checksum list, or none for an image of our own."
+  description = "sha256:..., sha512:..., or none for an image of our own."
 }
 
 variable "size_mib" {
@@ -36,6 +36,18 @@ variable "seed" {
 variable "ssh_key" {
   type        = string
   description = "Private key that the build VM's user-data lets in; made for one build."
+}
+
+variable "apt_proxy" {
+  type        = string
+  default     = ""
+  description = "Proxy for the build VM's packages; nothing of it stays in the image."
+}
+
+variable "driver" {
+  type        = string
+  default     = "nvidia"
+  description = "Driver in the GPU worker image: nvidia, or none where the GPU operator brings it."
 }
 
 variable "driver_branch" {

@@ -1,35 +1,67 @@
 #!/usr/bin/env bash
-# NVIDIA's driver for a headless GPU worker, from the distribution's packages. Environment: DRIVER_BRANCH, e.g. 580.
+# A headless GPU worker. Environment: DRIVER, nvidia or none; DRIVER_BRANCH, e.g. 580; APT_PROXY, or empty.
+#
+# nvidia: the driver from the distribution's packages. none: the GPU operator's driver container brings it, compiler and
+# kernel headers included; of the host it wants no other driver on the card, and two kernel modules that it loads first.
 set -euo pipefail
-export DEBIAN_FRONTEND=noninteractive
+export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
 
 cloud-init status --wait || [[ $? -eq 2 ]]
-apt-get update -q
+if [[ -n "${APT_PROXY:-}" ]]; then
+  echo "Acquire::http::Proxy \"$APT_PROXY\";" >/etc/apt/apt.conf.d/99-image-build # cleanup.sh takes it away
+fi
+apt-get update -q -o Acquire::Languages=none
 
 # shellcheck disable=SC1091
 source /etc/os-release
-case "$ID" in
-  ubuntu)
-    # Kernel modules come built and signed for the running kernel: nothing is compiled on a node.
-    apt-get install -y -q --no-install-recommends \
-      "linux-modules-nvidia-$DRIVER_BRANCH-server-open-generic" \
-      "nvidia-headless-no-dkms-$DRIVER_BRANCH-server-open" "nvidia-utils-$DRIVER_BRANCH-server"
-    ;;
-  debian)
-    # Debian carries one branch only, and builds it.
-    sed -i 's/^Components: main$/Components: main contrib non-free non-free-firmware/' /etc/apt/sources.list.d/debian.sources
-    apt-get update -q
-    apt-get install -y -q --no-install-recommends linux-headers-amd64 nvidia-open-kernel-dkms nvidia-smi libcuda1
-    ;;
+
+nvidia_driver() {
+  case "$ID" in
+    ubuntu)
+      # Kernel modules come built and signed for the running kernel: nothing is compiled on a node.
+      apt-get install -y -q --no-install-recommends \
+        "linux-modules-nvidia-$DRIVER_BRANCH-server-open-generic" \
+        "nvidia-headless-no-dkms-$DRIVER_BRANCH-server-open" "nvidia-utils-$DRIVER_BRANCH-server"
+      ;;
+    debian)
+      # Debian carries one branch only, and builds it; for the kernel of this image, which may be the cloud flavour.
+      find /etc/apt/sources.list.d -name '*.sources' \
+        -exec sed -i 's/^Components: main$/Components: main contrib non-free non-free-firmware/' {} +
+      apt-get update -q -o Acquire::Languages=none
+      apt-get install -y -q --no-install-recommends \
+        "linux-headers-$(uname -r)" nvidia-open-kernel-dkms nvidia-smi libcuda1
+      ;;
+    *)
+      echo "no NVIDIA driver packages known for $ID; use images.source ubuntu-24.04" >&2
+      exit 1
+      ;;
+  esac
+  printf '%s\n' nvidia nvidia-uvm >/etc/modules-load.d/nvidia.conf
+}
+
+operator_driver() {
+  if ! modprobe --dry-run --all i2c_core ipmi_msghandler ipmi_devintf 2>/dev/null; then
+    case "$ID" in
+      # Ubuntu's cloud image leaves the package with the less common modules out.
+      ubuntu) apt-get install -y -q --no-install-recommends "linux-modules-extra-$(uname -r)" ;;
+      # The kernel for clouds lacks them, and much else that drivers ask for.
+      debian) apt-get install -y -q --no-install-recommends linux-image-amd64 ;;
+    esac
+  fi
+  printf '%s\n' ipmi_msghandler >/etc/modules-load.d/nvidia.conf
+}
+
+case "$DRIVER" in
+  nvidia) nvidia_driver ;;
+  none) operator_driver ;;
   *)
-    echo "no NVIDIA driver packages known for $ID; use images.source ubuntu-24.04" >&2
+    echo "DRIVER is '$DRIVER'; write nvidia or none" >&2
     exit 1
     ;;
 esac
 
-cat >/etc/modprobe.d/blacklist-nouveau.conf <<'EOF'
+cat >/etc/modprobe.d/blacklist-nouveau.conf <<'EOS'
 blacklist nouveau
 options nouveau modeset=0
-EOF
-printf '%s\n' nvidia nvidia-uvm >/etc/modules-load.d/nvidia.conf
+EOS
 update-initramfs -u
