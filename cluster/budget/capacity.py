@@ -93,6 +93,8 @@ def _unusable_pools(plan: HostPlan) -> list[Finding]:
         pool = plan.pool(name)
         if pool is None:
             found.append(_pool_missing(plan, name))
+        elif pool.active is False and pool.uuid:
+            continue  # that it is not started, or not ours, is said by name
         elif pool.capacity is None or pool.allocated is None:
             found.append(plan.unknown(f"pools.{pool.name}", f"the free space of pool {name} at {pool.path}"))
     return found

@@ -27,7 +27,7 @@ class GpuDemand:
 
 @dataclass(frozen=True)
 class VmDemand:
-    """A VM's share of a host: vCPUs, MiB of memory, MiB of disk per libvirt pool, GPUs."""
+    """A VM's share of a host: vCPUs, MiB of memory, MiB of disk per libvirt pool, GPUs; and its IPv4 address."""
 
     name: str
     host: str
@@ -35,6 +35,7 @@ class VmDemand:
     memory_mib: int
     disks: Mapping[str, int] = field(default_factory=dict)
     gpus: tuple[GpuDemand, ...] = ()
+    address: str | None = None
 
     @property
     def disk_mib(self) -> int:
@@ -53,6 +54,7 @@ def demands_from(settings: Settings) -> list[VmDemand]:
             memory_mib=int(machine.memory),
             disks={pools.get(host, ""): int(machine.disk)},
             gpus=tuple(GpuDemand(gpu.address, gpu.siblings, gpu.serial, gpu.uuid) for gpu in machine.gpus),
+            address=str(machine.address),
         )
         for machine in settings.machines
     ]
@@ -67,6 +69,7 @@ def demand_props(demand: VmDemand) -> dict[str, Any]:
         "memory_mib": demand.memory_mib,
         "disks": dict(sorted(demand.disks.items())),
         "gpus": [_gpu_props(gpu) for gpu in demand.gpus],
+        **({"address": demand.address} if demand.address else {}),
     }
 
 
@@ -85,6 +88,7 @@ def demand_from_props(props: Mapping[str, Any]) -> VmDemand:
         memory_mib=int(props["memory_mib"]),
         disks={str(pool): int(size) for pool, size in (props.get("disks") or {}).items()},
         gpus=tuple(_gpu_from_props(gpu) for gpu in props.get("gpus") or ()),
+        address=props.get("address"),
     )
 
 

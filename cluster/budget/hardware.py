@@ -27,6 +27,8 @@ def hardware(plan: HostPlan) -> list[Finding]:
 
 def _virtualization(plan: HostPlan) -> list[Finding]:
     on = plan.facts.cpu.virtualization
+    if plan.limits.emulation:
+        return [_emulated(plan, kvm=on is True)]
     if on:
         return []
     if on is None:
@@ -42,6 +44,16 @@ def _virtualization(plan: HostPlan) -> list[Finding]:
             f"switch {name} on in the firmware setup, then check that /dev/kvm is there: ls -l /dev/kvm",
         )
     ]
+
+
+def _emulated(plan: HostPlan, *, kvm: bool) -> Finding:
+    """What is slow on purpose is told all the same."""
+    setting = f"hosts[{plan.host}].emulation"
+    message = f"VMs run in emulation on host {plan.host}, 10 to 50 times slower, as {setting} says"
+    if kvm:
+        return Finding("emulation-on", "warn", plan.host, None, message, f"it could do better: take {setting} out")
+    remedy = "it is for trying things on a machine without KVM, not for serving models"
+    return Finding("virtualization-off", "warn", plan.host, None, message, remedy)
 
 
 def _iommu(plan: HostPlan) -> list[Finding]:

@@ -24,6 +24,8 @@ class HostLimits:
 
     ``pools`` maps a pool's name to its path, for a pool that is not made yet. ``bridge`` is set where VMs need an
     existing one. ``uri`` and ``stop`` only make remedies exact: where libvirt answers, how a VM of others is stopped.
+    ``network`` is the libvirt network that the program makes; ``cidr`` what it serves there, None where it only joins a
+    bridge; ``api_address`` a planned address that no VM has to itself. ``emulation``: VMs may do without KVM.
     ``sharer`` owns VMs that may define our cards while they are shut off (``hpc.shares_gpus``); ``lent`` are the cards
     of the plan whose lease it holds.
     """
@@ -41,6 +43,10 @@ class HostLimits:
     stop: str = DEFAULT_STOP
     sharer: str | None = None
     lent: tuple[str, ...] = ()
+    network: str = ""
+    cidr: str | None = None
+    api_address: str | None = None
+    emulation: bool = False
 
     def stop_command(self, vm: str) -> str:
         """Return the command that stops a VM of another cluster."""
@@ -72,6 +78,10 @@ def _limits_of(host: Host, settings: Settings, leases: Iterable[Lease]) -> HostL
         stop=settings.hpc.stop if settings.hpc else DEFAULT_STOP,
         sharer=sharer,
         lent=tuple(sorted(planned & theirs)),
+        network=settings.network.name,
+        cidr=str(settings.network.cidr) if settings.network.mode == "nat" else None,
+        api_address=str(settings.network.api_address) if settings.network.api_address else None,
+        emulation=host.emulation,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cluster.budget.limits import HostLimits
+from cluster.budget.names import clash, is_ours, own_uuid
 from cluster.budget.plan import HostPlan
 from cluster.host.cards import CARDS
 from cluster.host.model import GpuFacts, HostFacts, IommuGroup, PoolFacts
@@ -18,19 +19,22 @@ _NULLABLE = {"cpu": ("cores", "virtualization"), "pools": ("capacity",), "nics":
 def supply_props(facts: HostFacts, owner: str, limits: HostLimits | None = None) -> dict[str, Any]:
     """Return what a host offers as plain JSON without nulls.
 
-    Whatever our own VMs change is left out: the VMs themselves, drivers bound to passed devices, our pool and bridge
-    once they are made (with ``limits``), serial numbers that only a bound NVIDIA driver tells. Sizes go to whole GiB,
-    what is there down and what is taken up, so that a log file's growth is no change of the plan.
+    Whatever our own VMs change is left out: the VMs themselves, drivers bound to passed devices, our pool, bridge and
+    network once they are made (with ``limits``), serial numbers that only a bound NVIDIA driver tells, whether an
+    address could be asked for. Of others' networks and routes only those are kept that are in the plan's way. Sizes go
+    to whole GiB, what is there down and what is taken up, so that a log file's growth is no change of the plan.
     """
     groups = {gpu.iommu_group for gpu in facts.gpus}
     kept = facts.model_copy(
         update={
             "memory": _down(facts.memory),
-            "pools": _pools(facts, limits),
+            "pools": _pools(facts, owner, limits),
             "gpus": tuple(_gpu(gpu) for gpu in facts.gpus),
             "iommu_groups": tuple(_group(group) for group in facts.iommu_groups if group.id in groups),
             "domains": tuple(domain for domain in facts.domains if domain.owner != owner),
             "bridges": _bridges(facts, limits),
+            **_networks(facts, owner, limits),
+            "unknown": {path: why for path, why in facts.unknown.items() if path != "answers"},
         }
     )
     return kept.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
@@ -50,24 +54,39 @@ def _with_nulls(item: Mapping[str, Any], section: str) -> dict[str, Any]:
     return {**dict.fromkeys(_NULLABLE[section]), **item}
 
 
-def _pools(facts: HostFacts, limits: HostLimits | None) -> tuple[PoolFacts, ...]:
+def _pools(facts: HostFacts, owner: str, limits: HostLimits | None) -> tuple[PoolFacts, ...]:
     if limits is None or not limits.pools:
-        return tuple(_pool(pool, pool.name, pool.path) for pool in facts.pools)
+        return tuple(_pool(facts, owner, pool, pool.name, pool.path) for pool in facts.pools)
     plan = HostPlan(facts, (), limits, "")
     wanted = [(name, path, plan.pool(name)) for name, path in sorted(limits.pools.items())]
-    return tuple(_pool(pool, name, path) for name, path, pool in wanted if pool)
+    return tuple(_pool(facts, owner, pool, name, path) for name, path, pool in wanted if pool)
 
 
-def _pool(pool: PoolFacts, name: str, path: str) -> PoolFacts:
+def _pool(facts: HostFacts, owner: str, pool: PoolFacts, name: str, path: str) -> PoolFacts:
+    """A pool of ours is told as the place where it will be; one of that name of others', or that moved, as it is."""
     allocated = None if pool.allocated is None else -(-int(pool.allocated) // MIB_PER_GIB) * MIB_PER_GIB
+    moved = pool.uuid is not None and pool.name == name and pool.path.rstrip("/") != path.rstrip("/")
+    strange = pool.name == name and pool.uuid != own_uuid(owner, facts.name, "pool", name)
     return pool.model_copy(
         update={
             "name": name,
-            "path": path,
+            "path": pool.path if moved else path,
+            "uuid": pool.uuid if moved or strange or (pool.name == name and pool.active is False) else None,
             "capacity": _down(pool.capacity),
             "allocated": allocated and mib(f"{allocated}MiB"),
         }
     )
+
+
+def _networks(facts: HostFacts, owner: str, limits: HostLimits | None) -> dict[str, object]:
+    """Return others' networks and routes, where a plan is given only those that speak against it."""
+    networks = [network for network in facts.networks if not is_ours(network, owner, facts.name)]
+    if limits is None:
+        return {"networks": tuple(networks)}
+    own = {network.bridge for network in facts.networks if network not in networks}
+    named = [each for each in networks if each.name == limits.network or (each.cidr and clash(each.cidr, limits.cidr))]
+    routes = {net: name for net, name in facts.routes.items() if name not in own and clash(net, limits.cidr)}
+    return {"networks": tuple(named), "routes": routes}
 
 
 def _gpu(gpu: GpuFacts) -> GpuFacts:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from cluster.budget.access import access, without_echo
 from cluster.budget.capacity import capacity
 from cluster.budget.demand import VmDemand
 from cluster.budget.findings import Finding
 from cluster.budget.gpus import gpus
 from cluster.budget.hardware import hardware
 from cluster.budget.limits import HostLimits
+from cluster.budget.names import names
 from cluster.budget.plan import HostPlan
 from cluster.host.model import HostFacts
 
@@ -32,7 +34,8 @@ def judge(
             found += [_no_host(demand, facts) for demand in planned]
             continue
         plan = HostPlan(facts[host], planned, limits.get(host) or HostLimits(), owner, host)
-        found += [*hardware(plan), *capacity(plan), *gpus(plan)]
+        told = [*hardware(plan), *names(plan), *capacity(plan), *gpus(plan)]
+        found += [*access(plan), *without_echo(plan, told)]
     return found
 
 

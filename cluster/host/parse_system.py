@@ -51,10 +51,9 @@ def parse_cpuinfo(text: str, kvm: bool | None) -> Cpu:
 def parse_memory(blocks: str | None, meminfo: str | None) -> int | None:
     """Return the memory in MiB: installed, by the kernel's memory blocks ("192 8000000"), else what MemTotal says."""
     found = re.fullmatch(r"\s*([0-9]{1,9}) ([0-9a-f]{1,12})\s*", blocks or "")
-    if found:
-        return int(found[1]) * int(found[2], 16) // (1024 * 1024)
+    installed = int(found[1]) * int(found[2], 16) // (1024 * 1024) if found else 0
     total = re.search(r"MemTotal:\s+([0-9]{1,15}) kB", meminfo or "")
-    return int(total[1]) // 1024 if total else None
+    return installed or (int(total[1]) // 1024 if total else 0) or None
 
 
 def parse_nics(text: str) -> tuple[Nic, ...]:

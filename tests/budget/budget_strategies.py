@@ -8,9 +8,15 @@ from hypothesis import strategies as st
 
 from cluster.budget import GpuDemand, VmDemand
 from cluster.host.model import HostFacts
+from cluster.identity import libvirt_uuid
 from cluster.settings.model import Settings
 
 OWNER = "cloud/prod"
+HOST = "workstation"
+NETWORK = "inference-cloud"
+CIDR = "192.168.200.0/24"
+STRANGE = "11111111-2222-3333-4444-555555555555"
+ADDRESSES = tuple(f"192.168.200.{number}" for number in (11, 12, 13))
 POOL = "inference-cloud"
 SLOTS = ("0000:41:00", "0000:61:00", "0000:81:00", "0000:a1:00")
 CARDS = tuple(f"{slot}.0" for slot in SLOTS)
@@ -58,7 +64,24 @@ def domain(name: str) -> st.SearchStrategy[dict[str, Any]]:
 
 
 @st.composite
-def hosts(draw: st.DrawFn, name: str = "workstation") -> HostFacts:
+def network(draw: st.DrawFn, name: str) -> dict[str, Any]:
+    uuids = [None, STRANGE, libvirt_uuid("prod", HOST, "network", name)]
+    return {
+        "name": name,
+        "uuid": draw(st.sampled_from(uuids)),
+        "bridge": draw(st.sampled_from(["virbr0", "virbr1"])),
+        "cidr": draw(st.sampled_from([None, "192.168.122.0/24", CIDR, "192.168.200.128/25", "192.168.0.0/16"])),
+        "active": draw(st.booleans()),
+    }
+
+
+def routes() -> st.SearchStrategy[dict[str, str]]:
+    networks = st.sampled_from(["10.0.0.0/8", CIDR, "192.168.200.0/25", "192.168.0.0/16"])
+    return st.dictionaries(networks, st.sampled_from(["eno1", "virbr0", "virbr1"]), max_size=2)
+
+
+@st.composite
+def hosts(draw: st.DrawFn, name: str = HOST) -> HostFacts:
     """Return a host: often good enough for some plan, now and then with a fault of any kind."""
     slots = SLOTS[: draw(st.integers(0, len(SLOTS)))]
     free = draw(st.integers(0, 2000))
@@ -79,13 +102,20 @@ def hosts(draw: st.DrawFn, name: str = "workstation") -> HostFacts:
                 "capacity": f"{free + draw(st.integers(1, 300))}GiB",
                 "allocated": f"{draw(st.integers(1, 600_000))}MiB",
                 "device": draw(st.sampled_from(["nvme", "ssd", "hdd", "unknown"])),
+                "uuid": draw(st.sampled_from([None, None, STRANGE, libvirt_uuid("prod", HOST, "pool", POOL)])),
             }
         ],
+        "networks": [
+            draw(network(each)) for each in draw(st.lists(st.sampled_from([NETWORK, "lab"]), max_size=2, unique=True))
+        ],
+        "routes": draw(routes()),
+        "answers": draw(st.dictionaries(st.sampled_from(ADDRESSES), st.just("52:54:00:ff:ff:ff"), max_size=1)),
+        "denied": "error: Permission denied" if draw(_rarely) else None,
         "nics": [{"name": "eno1", "mbps": draw(st.sampled_from([10000] * 6 + [100, None]))}],
         "gpus": [draw(gpu(slot, number)) for number, slot in enumerate(slots)],
         "iommu_groups": [draw(group(slot, number)) for number, slot in enumerate(slots) if not draw(_rarely)],
         "domains": [draw(domain(each)) for each in draw(st.lists(st.sampled_from(NAMES), max_size=3, unique=True))],
-        "unknown": {"domains": "not asked"} if draw(_rarely) else {},
+        "unknown": draw(st.sampled_from([{}] * 8 + [{"domains": "not asked"}, {"libvirt": "gone", "domains": "gone"}])),
     }
     return HostFacts.model_validate(raw)
 
@@ -102,6 +132,7 @@ def demands(draw: st.DrawFn, index: int = 0) -> VmDemand:
         memory_mib=draw(st.integers(1, 96)) * 512,
         disks={POOL: draw(st.integers(1, 400)) * GIB},
         gpus=tuple(GpuDemand(card) for card in draw(st.lists(st.sampled_from(CARDS), max_size=2))),
+        address=draw(st.sampled_from([None, *ADDRESSES])),
     )
 
 

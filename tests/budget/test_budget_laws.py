@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cluster.budget import (
@@ -23,9 +23,11 @@ from cluster.budget import (
     supply_props,
 )
 from cluster.host.model import HostFacts, dump_facts
-from tests.budget.budget_strategies import OWNER, POOL, demands, hosts, plans
+from cluster.identity import libvirt_uuid
+from tests.budget.budget_strategies import CIDR, HOST, NETWORK, OWNER, POOL, demands, hosts, plans
 
-LIMITS = HostLimits(pools={POOL: "/var/lib/libvirt/inference-cloud"})
+PATH = "/var/lib/libvirt/inference-cloud"
+LIMITS = HostLimits(pools={POOL: PATH}, network=NETWORK, cidr=CIDR, api_address="192.168.200.13")
 
 
 def judged(plan: Sequence[VmDemand], facts: HostFacts) -> list[Finding]:
@@ -112,6 +114,12 @@ def test_facts_survive_the_engine_with_the_same_refusals(facts: HostFacts, plan:
 @given(hosts(), st.sampled_from(["nvidia", "vfio-pci", None]))
 @settings(max_examples=80, deadline=None)
 def test_supply_is_the_same_before_and_after_our_vms(facts: HostFacts, driver: str | None) -> None:
+    (place,) = facts.pools
+    assume(place.name != POOL and place.uuid is None)
+    networks = tuple(each for each in facts.networks if each.name != NETWORK)
+    facts = facts.model_copy(
+        update={"networks": networks, "routes": {k: v for k, v in facts.routes.items() if k != CIDR}}
+    )
     ours = {
         "name": "mine",
         "owner": OWNER,
@@ -122,11 +130,22 @@ def test_supply_is_the_same_before_and_after_our_vms(facts: HostFacts, driver: s
     }
     raw = facts.model_dump(mode="json", exclude_defaults=True)
     raw["domains"] = [*raw.get("domains", []), ours]
+    # What our own first update made: a bridge, a network with its route, a pool; and addresses can be asked for.
     raw["bridges"] = ["virbr7"]
+    raw["networks"] = [each for each in raw.get("networks", []) if each["name"] != NETWORK] + [
+        {
+            "name": NETWORK,
+            "uuid": libvirt_uuid("prod", HOST, "network", NETWORK),
+            "bridge": "virbr7",
+            "cidr": CIDR,
+        }
+    ]
+    raw["routes"] = {**raw.get("routes", {}), CIDR: "virbr7"}
+    raw["unknown"] = {**raw.get("unknown", {}), "answers": "nobody was there to ask"}
     for gpu in raw.get("gpus", []):
         gpu["driver"] = driver
     (pool,) = raw["pools"]
-    pool["name"] = POOL  # made by now
+    pool |= {"name": POOL, "uuid": libvirt_uuid("prod", HOST, "pool", POOL), "path": PATH}
     assert supply_props(HostFacts.model_validate(raw), OWNER, LIMITS) == supply_props(facts, OWNER, LIMITS)
 
 

@@ -59,13 +59,14 @@ def whole(facts: HostFacts) -> None:
 @given(damaged(PROBES))
 @example(PROBES[0])
 @example("")
-@settings(max_examples=300, deadline=None)
+@example("@@ memory\n192 000000\n")
+@settings(max_examples=150, deadline=None)
 def test_a_damaged_answer_makes_facts_with_gaps(text: str) -> None:
     whole(assemble("h", split(text), "inference-cloud"))
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_damaged_answer_of_libvirt_alone(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(FAR.read)))
     read = {**FAR.read, name: data.draw(damaged([FAR.read[name]]))}
