@@ -12,6 +12,7 @@ from cluster.leases.claims import Claims
 from cluster.quorum import pins, quorum
 from cluster.settings.load import from_pulumi
 from cluster.standing import Standing
+from cluster.tools import missing_tools
 from cluster.vm import planned_vms
 from components.acceptance import Acceptance, AcceptanceArgs
 from components.foundation import Host, HostArgs
@@ -29,9 +30,10 @@ def main() -> None:
     owner = f"cloud/{pulumi.get_stack()}"
     settings = from_pulumi()
     claims = Claims.open(settings, owner)  # before the facts: see there
-    facts = facts_for(settings)
+    facts = facts_for(settings, pulumi.get_stack())
     demands, limits = demands_from(settings), limits_from(settings, claims.leases)
-    findings = [*judge(demands, facts, limits, owner), *claims.findings(demands, facts, limits)]
+    findings = [*missing_tools(settings), *judge(demands, facts, limits, owner)]
+    findings += claims.findings(demands, facts, limits)
     standing, digests = Standing.of(settings, pulumi.get_stack(), facts), image_digests(settings)
     planned = planned_vms(settings, pulumi.get_stack(), facts, digests)
     findings += [*quorum(settings, planned, standing), *pins(settings, standing, digests)]

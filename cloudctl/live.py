@@ -18,14 +18,15 @@ NODE_TIMEOUT_S = 10
 
 
 def hosts(
-    settings: Settings, files: list[Path] | None = None, *, need: tuple[str, ...] = ()
+    settings: Settings, files: list[Path] | None = None, *, need: tuple[str, ...] = (), stack: str | None = None
 ) -> dict[str, HostFacts | str]:
     """Return the facts of each of the stack's hosts, or the reason why they could not be had; never raises for a host.
 
     ``files`` replace what the settings say; a single host in them stands for the stack's only host whatever its name.
     ``need`` names parts of the facts (``domains``, ``gpus``) without which a host counts as not answering.
+    ``stack``: hosts are also asked who answers at that stack's planned addresses.
     """
-    found = _from_files(settings, files) if files else _asked(settings)
+    found = _from_files(settings, files) if files else _asked(settings, stack)
     return {name: facts if isinstance(facts, str) else _lacks(facts, need) or facts for name, facts in found.items()}
 
 
@@ -34,13 +35,13 @@ def _lacks(facts: HostFacts, need: tuple[str, ...]) -> str | None:
     return "; ".join(sorted(reasons)) or None
 
 
-def _asked(settings: Settings) -> dict[str, HostFacts | str]:
+def _asked(settings: Settings, stack: str | None) -> dict[str, HostFacts | str]:
     from cluster.host import source
 
     found: dict[str, HostFacts | str] = {}
     for host in settings.hosts:
         try:
-            found |= source.facts_for(settings.model_copy(update={"hosts": (host,)}))
+            found |= source.facts_for(settings.model_copy(update={"hosts": (host,)}), stack)
         except (InputError, OSError, RuntimeError) as error:
             found[host.name] = " ".join(str(error).split())
     return found

@@ -35,7 +35,8 @@ def capacity(
     chosen = project.choose(stack, config_file, lab=lab)
     settings = chosen.settings()
     claims = Claims.open(settings, chosen.owner, project.root())
-    data = {"stack": chosen.name, **view.report(settings, live.hosts(settings, host_file), chosen.owner, claims)}
+    hosts = live.hosts(settings, host_file, stack=chosen.name)
+    data = {"stack": chosen.name, **view.report(settings, hosts, chosen.owner, claims)}
     if json_:
         console.show_json(data)
     else:

@@ -43,7 +43,7 @@ def _questions(settings: Settings, host: Host, stack: str | None) -> Questions:
     """Return what to ask a host: its own VMs' addresses, and the first host for that of the API, too."""
     if stack is None:
         return Questions()
-    machines = [machine for machine in settings.machines if settings.host_of(machine) is host]
+    machines = [machine for machine in settings.machines if machine.host in (None, host.name)]
     addresses = {str(machine.address): mac_address(stack, machine.name) for machine in machines}
     if settings.network.api_address and host is settings.hosts[0]:
         addresses[str(settings.network.api_address)] = ""

@@ -159,7 +159,7 @@ case "$*" in
 *"route get 192.168.200.21") echo "192.168.200.21 dev virbr7 src 192.168.200.1 uid 0" ;;
 *"route get 192.168.200.31") echo "192.168.200.31 via 10.0.0.1 dev eth0 src 10.0.0.2 uid 0" ;;
 *"route get 192.168.200.32") echo "local 192.168.200.32 dev lo src 192.168.200.32 uid 0" ;;
-*"neigh show to 192.168.200.11") echo "192.168.200.11 dev virbr7 lladdr $OURS STALE " ;;
+*"neigh show to 192.168.200.11") echo "192.168.200.11 dev virbr7 lladdr $OURS REACHABLE " ;;
 *"neigh show to 192.168.200.21") echo "192.168.200.21 dev virbr7 lladdr 52:54:00:ff:ff:ff REACHABLE " ;;
 *"addr show to 192.168.200.32") echo "3: eno1    inet 192.168.200.32/24 scope global eno1" ;;
 *"link show dev eno1") echo "3: eno1: <UP> mtu 1500    link/ether a8:a1:59:00:00:01 brd ff:ff:ff:ff:ff:ff" ;;
@@ -181,6 +181,17 @@ def test_planned_addresses_are_asked_for_and_our_own_vms_are_no_answer(
     # the same VM in another place of the plan is still ours
     monkeypatch.setenv("OURS", mac_address("prod", "gpu-1"))
     assert "192.168.200.11" not in facts_for(stack(prod, Host(name="here")), "prod")["here"].answers
+
+
+def test_a_host_alone_is_asked_for_its_own_machines_only(
+    prod: Settings, tools: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools(virsh=VIRSH, ip=IP)
+    monkeypatch.setenv("OURS", "52:54:00:ee:ee:ee")
+    elsewhere = {"control-1": "a", "worker-1": "b", "gpu-1": "a", "gpu-2": "b"}
+    machines = tuple(each.model_copy(update={"host": elsewhere[each.name]}) for each in prod.machines)
+    alone = stack(prod.model_copy(update={"machines": machines}), Host(name="a"))
+    assert facts_for(alone, "prod")["a"].answers == {"192.168.200.11": "52:54:00:ee:ee:ee"}
 
 
 def test_a_host_that_cannot_be_asked_says_so(prod: Settings, tools: Callable[..., Path]) -> None:
