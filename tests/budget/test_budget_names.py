@@ -9,7 +9,7 @@ import pytest
 
 from cluster.budget import Finding, HostLimits, VmDemand, judge, limits_from, refusals
 from cluster.host.assemble import assemble
-from cluster.host.model import HostFacts, NetworkFacts, PoolFacts
+from cluster.host.model import HostFacts, NetworkFacts, Nic, PoolFacts
 from cluster.host.sections import Sections
 from cluster.identity import libvirt_uuid, mac_address
 from cluster.settings.model import Settings
@@ -209,3 +209,12 @@ def test_a_user_who_may_only_read(host: HostFacts, judged: Judged) -> None:
     found = only(judged(host.model_copy(update={"denied": words})), "libvirt-denied")
     assert "may be read but not used" in found.message
     assert "sudo usermod -aG libvirt $USER" in found.remedy
+
+
+def test_the_link_of_a_host_that_emulates_is_only_told(host: HostFacts, judged: Judged, limits: HostLimits) -> None:
+    slow = host.model_copy(update={"nics": (Nic(name="eth0", mbps=100, up=True),)})
+    blind = host.model_copy(update={"nics": (Nic(name="eth0", mbps=None, up=True),), "unknown": {"nics.eth0": "no"}})
+    for facts, code in ((slow, "nic-slow"), (blind, "fact-unknown")):
+        assert [(each.code, each.severity) for each in judged(facts, limits) if each.code == code] == [(code, "refuse")]
+        meant = judged(facts, host=replace(limits, emulation=True))
+        assert [(each.code, each.severity) for each in meant if each.code == code] == [(code, "warn")]
