@@ -29,10 +29,17 @@ class LeaseFile:
 
     def __init__(self, path: Path | str, *, lock_seconds: float = LOCK_SECONDS) -> None:
         self.path = Path(path)
-        # Behind a link lies the file that stacks share: it is replaced and locked, the link stays.
-        self._real = Path(os.path.realpath(self.path))
-        self._lock = self._real.with_name(self._real.name + ".lock")
         self._lock_seconds = lock_seconds
+
+    @property
+    def _real(self) -> Path:
+        """The file itself: behind a link lies the one that stacks share; it is locked and replaced, the link stays."""
+        return Path(os.path.realpath(self.path))
+
+    @property
+    def _lock(self) -> Path:
+        real = self._real
+        return real.with_name(real.name + ".lock")
 
     def read(self) -> Book:
         """Return what the file says; it is replaced whole, so reading needs no lock. No file: nothing is leased."""
@@ -132,7 +139,8 @@ class LeaseFile:
 
     def _write(self, book: Book) -> None:
         """Replace the file whole: after a crash at any point it holds either the old book or the new one."""
-        temporary = self._real.with_name(self._real.name + ".new")
+        real = self._real
+        temporary = real.with_name(real.name + ".new")
         rest = text.dump(book).encode()
         file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         try:
@@ -141,8 +149,8 @@ class LeaseFile:
             os.fsync(file)
         finally:
             os.close(file)
-        os.replace(temporary, self._real)  # noqa: PTH105 - the step that crash tests fail by name
-        folder = os.open(self._real.parent, os.O_RDONLY | os.O_CLOEXEC)
+        os.replace(temporary, real)  # noqa: PTH105 - the step that crash tests fail by name
+        folder = os.open(real.parent, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(folder)
         finally:
