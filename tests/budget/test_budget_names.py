@@ -215,6 +215,6 @@ def test_the_link_of_a_host_that_emulates_is_only_told(host: HostFacts, judged: 
     slow = host.model_copy(update={"nics": (Nic(name="eth0", mbps=100, up=True),)})
     blind = host.model_copy(update={"nics": (Nic(name="eth0", mbps=None, up=True),), "unknown": {"nics.eth0": "no"}})
     for facts, code in ((slow, "nic-slow"), (blind, "fact-unknown")):
-        assert [(each.code, each.severity) for each in judged(facts, limits) if each.code == code] == [(code, "refuse")]
+        assert [(each.code, each.severity) for each in judged(facts) if each.code == code] == [(code, "refuse")]
         meant = judged(facts, host=replace(limits, emulation=True))
         assert [(each.code, each.severity) for each in meant if each.code == code] == [(code, "warn")]
