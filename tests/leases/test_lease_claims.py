@@ -19,6 +19,7 @@ from tests.leases.lease_hosts import LIMITS, OVER, A, B, C, audio, demand, host,
 MINE = Update("this boot", 100, 1)
 RUNNING = Update("this boot", 200, 2)
 PLAN = [demand("gpu-1", A), demand("gpu-2", B)]
+MODEL = "NVIDIA RTX 6000 Ada Generation"
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_all_or_nothing_and_every_conflict_is_told_with_what_is_free(file: Lease
 def test_free_cards_are_suggested_none_that_is_leased_but_void_ones(file: LeaseFile) -> None:
     write(file, lease(A, "cloud/dev", "gpu-9", RUNNING), lease(B, "cloud/dev", "gpu-8", OVER))
     (told,) = refused(file, host(), plan=[demand("gpu-1", A)])
-    assert f"free on this host: {B} (RTX 6000 Ada), {C} (RTX 6000 Ada); or wait" in told
+    assert f"free on this host: {B} ({MODEL}), {C} ({MODEL}); or wait" in told
 
 
 def test_a_void_lease_gives_way(file: LeaseFile) -> None:
