@@ -2,7 +2,8 @@
 
 terraform-provider-libvirt 0.8 knows no hostdev, no PCI controller, no huge pages and no log of a console, accepts
 ``metadata`` without writing it, asks for the path of a firmware image, puts the cloud-init disk on IDE, which machine
-q35 lacks, and always adds a SPICE display, which not every QEMU is built with.
+q35 lacks, and always adds a SPICE display, which not every QEMU is built with. That disk goes to virtio SCSI, not SATA:
+Debian's kernel for clouds has no driver for AHCI, and without its disk a VM would come up as nobody's.
 """
 
 from __future__ import annotations
@@ -75,11 +76,12 @@ _FIRMWARE = """
 _DEVICES = """
   <xsl:template match="/domain/devices/graphics|/domain/devices/video|/domain/devices/console"/>
   <xsl:template match="/domain/devices/disk[@device='cdrom']/target">
-    <target dev="sda" bus="sata"/>
+    <target dev="sda" bus="scsi"/>
   </xsl:template>
   <xsl:template match="/domain/devices">
     <xsl:copy>
       <xsl:apply-templates select="@*|node()"/>
+      <controller type="scsi" index="0" model="virtio-scsi"/>
       <serial type="pty">
         <log file="{log}" append="on"/>
         <target type="isa-serial" port="0"/>

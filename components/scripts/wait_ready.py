@@ -30,6 +30,7 @@ LINES = 20
 LOOK_S = 15.0
 """How often a VM that does not answer is looked up in libvirt: one that is off will never answer."""
 
+_STARS = re.compile(r"\[[ *]{6}\] ")
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[()][0-9A-B]|\x1b[0-~]|[^\n\t\x20-\x7e\u00a0-\uffff]")
 
 GROW = """set -e
@@ -255,7 +256,12 @@ def console_tail(virsh: Virsh, pool: str) -> list[str]:
 def printable(text: str) -> list[str]:
     """Return the lines of a terminal's text that show something, as they would look at the end."""
     lines = [_CONTROL.sub("", line.rstrip("\r").rpartition("\r")[2]).rstrip() for line in text.split("\n")]
-    return [line for line in lines if line.strip()]
+    shown = [line for line in lines if line.strip()]
+    # Of systemd's stars, which run to and fro while it waits for something, the last line tells all.
+    following = [*shown[1:], ""]
+    return [
+        line for line, after in zip(shown, following, strict=False) if not (_STARS.match(line) and _STARS.match(after))
+    ]
 
 
 if __name__ == "__main__":

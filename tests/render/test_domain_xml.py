@@ -156,7 +156,8 @@ def test_the_stylesheet_mends_what_the_provider_writes() -> None:
     assert [each.text for each in root.findall("uuid")] == [UUID]
     assert root.get("type") == "kvm"
     targets = [dict(each.attrib) for each in root.findall("devices/disk/target")]
-    assert targets == [{"dev": "vda", "bus": "virtio"}, {"dev": "sda", "bus": "sata"}]
+    assert targets == [{"dev": "vda", "bus": "virtio"}, {"dev": "sda", "bus": "scsi"}]
+    assert root.find("devices/controller[@type='scsi'][@model='virtio-scsi']") is not None
     assert root.find("devices/graphics") is None
     assert root.find("devices/video") is None
     assert root.find("devices/console") is None  # libvirt makes one of the serial port, with the same log

@@ -247,6 +247,10 @@ def test_the_key_of_a_vm_that_was_made_anew_is_forgotten_and_no_other(told: dict
     [
         ("\x1b[2J\x1b[0;32m  OK  \x1b[0m Started ssh\r\n", ["  OK   Started ssh"]),
         ("50%\r 100%\r\n\n  \n\x07login: ", [" 100%", "login: ".rstrip()]),
+        (
+            "[ ***  ] Job x running (58s)\r\n\x1bM\r\r\x1b[K[  *** ] Job x running (1min 59s)\n",
+            ["[  *** ] Job x running (1min 59s)"],
+        ),
         ("\x1bc\x1b[?7lSeaBIOS (version 1.16)\n", ["SeaBIOS (version 1.16)"]),
     ],
 )
