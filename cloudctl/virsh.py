@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from cloudctl.exits import CannotTellError
 
 OWNER_URI = "urn:inference-cloud:owner"
+_OWNER = re.compile(r"<(?:[\w-]+:)?owner\b[^>]*>\s*([^<>\s]+)\s*</")
+"""The owner as ``virsh metadata`` prints it: alone, or among other marks of ours."""
+
 Runner = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -34,15 +37,30 @@ class Virsh:
 
     def look(self, uri: str, name: str) -> Found:
         """Return a VM's state and owner. Raises CannotTellError where libvirt does not answer."""
+        state = self.state(uri, name)
+        if state == "absent":
+            return Found(name, uri, state, None)
+        mark = self._run(uri, "metadata", name, "--uri", OWNER_URI)
+        match = _OWNER.search(mark.stdout) if mark.returncode == 0 else None
+        return Found(name, uri, state, match[1] if match else None)
+
+    def state(self, uri: str, name: str) -> str:
+        """Return a VM's state, as ``Found.state``. Raises CannotTellError where libvirt does not answer."""
         done = self._run(uri, "domstate", name)
         if done.returncode != 0:
             if "failed to get domain" in done.stderr:
-                return Found(name, uri, "absent", None)
+                return "absent"
             raise CannotTellError(_failed(uri, f"domstate {name}", done.stderr))
         state = done.stdout.strip().replace(" ", "-")
-        mark = self._run(uri, "metadata", name, "--uri", OWNER_URI)
-        match = re.search(r">\s*([^<>\s]+)\s*</", mark.stdout) if mark.returncode == 0 else None
-        return Found(name, uri, "running" if state == "in-shutdown" else state, match[1] if match else None)
+        return "running" if state == "in-shutdown" else state
+
+    def starts_with_host(self, uri: str, name: str) -> bool:
+        """Whether a VM is set to autostart. Raises CannotTellError where libvirt does not say."""
+        done = self._run(uri, "dominfo", name)
+        found = re.search(r"^Autostart:\s+(enable|disable)", done.stdout, re.MULTILINE)
+        if done.returncode != 0 or found is None:
+            raise CannotTellError(_failed(uri, f"dominfo {name}", done.stderr))
+        return found[1] == "enable"
 
     def shut_down(self, vm: Found) -> None:
         """Ask a VM's guest to power off (ACPI); does not wait."""

@@ -1,0 +1,94 @@
+"""The real world of a flip: hosts, cluster and lease file of a stack."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cloudctl.exits import CannotTellError
+from cloudctl.flipping import kube, outside
+from cloudctl.virsh import Virsh
+from cluster.flip.commands import Command
+from cluster.flip.model import Card, Cluster, HostView, Scene, Vm
+from cluster.flip.scene import hosts_of, scene, view
+from cluster.flip.world import Outcome
+from cluster.host.collect import collect
+from cluster.host.model import HostFacts
+from cluster.leases import LeaseFile
+from cluster.settings.model import Settings
+
+NEEDED = ("domains", "gpus", "iommu_groups")
+"""Parts of the facts without which nothing can be said of who has a device."""
+
+
+@dataclass(frozen=True)
+class RealWorld:
+    """A stack's hosts, its cluster and its lease file. Raises CannotTellError where a host does not answer."""
+
+    settings: Settings
+    owner: str
+    kubeconfig: Path
+    leases: LeaseFile
+    virsh: Virsh = field(default_factory=Virsh)
+
+    def look(self) -> Scene:
+        """Read everything anew; hosts are read side by side."""
+        facts = self._facts()
+        known = self.leases.all()
+        rough = scene(self.settings, self.owner, facts, known, Cluster())
+        # The facts know three states; one that sleeps or has crashed still holds its devices.
+        states = {vm.key: self.state(vm) for vm in rough.vms}
+        return scene(self.settings, self.owner, facts, known, self.cluster(), states)
+
+    def state(self, vm: Vm) -> str:
+        """Return a VM's state now."""
+        return self.virsh.state(vm.uri, vm.name)
+
+    def starts_with_host(self, vm: Vm) -> bool:
+        """Whether a VM is set to autostart."""
+        return self.virsh.starts_with_host(vm.uri, vm.name)
+
+    def view(self, host: str) -> HostView:
+        """Return a host's PCI functions and who has them now."""
+        return view(self._read(host))
+
+    def cluster(self) -> Cluster:
+        """Return what the Kubernetes API says now."""
+        return kube.cluster(self.kubeconfig, services=any(model.gpus for model in self.settings.models))
+
+    def run(self, command: Command, seconds: float) -> Outcome:
+        """Run a command without a shell, so long at most."""
+        return outside.run(command, seconds)
+
+    def transfer(self, card: Card, giver: tuple[str, str], taker: tuple[str, str]) -> None:
+        """Hand a card's lease over."""
+        self.leases.transfer(card.host, card.address, giver, taker)
+
+    def time(self) -> float:
+        """Return seconds of a clock that never goes back."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+    def _facts(self) -> Mapping[str, HostFacts]:
+        names = hosts_of(self.settings)
+        filed = [f"{host.name} ({host.facts})" for host in self.settings.hosts if host.name in names and host.facts]
+        if filed:
+            raise CannotTellError(
+                f"the facts of host {', '.join(filed)} come from a file, so there is no live host to act on;"
+                " take hosts[].facts out of the settings to work on the real one"
+            )
+        with ThreadPoolExecutor(max_workers=max(1, min(8, len(names)))) as pool:
+            return dict(zip(names, pool.map(self._read, names), strict=True))
+
+    def _read(self, name: str) -> HostFacts:
+        facts = collect(next(host for host in self.settings.hosts if host.name == name))
+        reasons = dict.fromkeys(facts.unknown[part] for part in NEEDED if part in facts.unknown)
+        if reasons:
+            raise CannotTellError(f"host {name} does not say who has which device: {'; '.join(reasons)}; mend that")
+        return facts

@@ -1,0 +1,210 @@
+"""Any interleaving of kills and targets ends in a correct state: no device, lease or VM lost, everything put back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+
+from cluster.flip.journal import Journal, JournalFile
+from cluster.flip.mode import mode, mode_of
+from cluster.flip.model import TAKER, Target
+from cluster.flip.plan import Planner
+from cluster.flip.run import Flip
+from cluster.leases import Book, Lease
+from tests.flip import worlds
+from tests.flip.standin import VFIO, Data, Standin
+from tests.flip.worlds import OWNER, Killed, ModelWorld, uri
+
+HOSTS = ("ws", "ws-2")
+
+
+def shares(draw: st.DrawFn, cards: Sequence[str], prefix: str, host: str) -> dict[str, list[str]]:
+    """Give every card to one of some VMs."""
+    vms: dict[str, list[str]] = {}
+    for address in cards:
+        name = f"{prefix}-{draw(st.integers(1, 2))}-{host}"
+        vms.setdefault(name, []).append(address)
+    return vms
+
+
+@st.composite
+def model_worlds(draw: st.DrawFn) -> ModelWorld:
+    """Make a world of one or two hosts, in any of the states that a flip may begin in."""
+    cloud: dict[str, dict[str, list[str]]] = {}
+    data: Data = {"hosts": {}, "cluster": {"nodes": {}, "services": {}}, "log": []}
+    where = draw(st.sampled_from(["serving", "training", "off"]))
+    leases: list[Lease] = []
+    for host in HOSTS[: draw(st.integers(1, 2))]:
+        cards = [worlds.card(0x41 + number) for number in range(draw(st.integers(1, 3)))]
+        cloud[host] = shares(draw, cards, "gpu", host)
+        hpc = shares(draw, cards[: draw(st.integers(1, len(cards)))], "hpc", host)
+        data["hosts"][uri(host)] = _host(draw, cards, cloud[host], hpc)
+        leases += _leases(draw, host, cloud[host], hpc, where)
+    models = draw(st.integers(0, 2))
+    for name in (name for vms in cloud.values() for name in vms):
+        data["cluster"]["nodes"][name] = {"cordoned": draw(st.booleans()), "gpu": True}
+    for number in range(models):
+        service = {"stopped": draw(st.booleans()), "broken": draw(st.booleans()), "on": None, "pod": False}
+        data["cluster"]["services"][f"model-{number}"] = service
+    running = {"serving": "gpu-", "training": "hpc-"}.get(where, "none")
+    names = [name for host in data["hosts"].values() for name in host["vms"] if name.startswith(running)]
+    worlds.start_running(data, names)
+    chosen = worlds.settings(cloud, models, **({} if draw(st.booleans()) else {"drain": None, "resume": None}))
+    return ModelWorld(chosen, Standin(data), Book(tuple(leases)))
+
+
+def _host(draw: st.DrawFn, cards: Sequence[str], cloud: Mapping[str, Any], hpc: Mapping[str, Any]) -> Data:
+    other = worlds.card(0x81)
+    vms: Data = {}
+    for owner, side in ((OWNER, cloud), (None, hpc)):
+        for name, mine in side.items():
+            timing = {"slow": draw(st.integers(0, 4)), "deaf": draw(st.integers(0, 1))}
+            vms[name] = worlds.vm(owner, mine, autostart=draw(st.booleans()), **timing)
+    vms["hpc-controller"] = worlds.vm(None, [], autostart=True)
+    vms["stranger"] = worlds.vm("cloud/other", [other], autostart=True)
+    host = {"devices": worlds.devices([*cards, other]), "vms": vms}
+    Standin({"hosts": {"x": host}, "log": []}).virsh(["-c", "x", "start", "stranger"])
+    return host
+
+
+def _leases(draw: st.DrawFn, host: str, cloud: Mapping[str, Any], hpc: Mapping[str, Any], where: str) -> list[Lease]:
+    if where == "off" and draw(st.booleans()):
+        return []
+    side, owner = (hpc, "hpc") if where == "training" else (cloud, OWNER)
+    found = [Lease(host, card, owner, name, "before") for name, cards in side.items() for card in cards]
+    if where == "training":
+        held = {lease.gpu for lease in found}
+        found += [
+            Lease(host, card, OWNER, name, "before")
+            for name, cards in cloud.items()
+            for card in cards
+            if card not in held
+        ]
+    return found
+
+
+class MemoryJournal(JournalFile):
+    """A journal in memory; every write of it is a place to be killed at, before and after."""
+
+    def __init__(self, world: ModelWorld) -> None:
+        super().__init__(Path("flip.json"))
+        self._world = world
+        self._text = ""
+
+    def load(self) -> Journal | None:
+        return Journal.model_validate_json(self._text) if self._text else None
+
+    def save(self, journal: Journal) -> None:
+        self._world.tick("before journal")
+        self._text = journal.model_dump_json()
+        self._world.tick("after journal")
+
+
+def flip(world: ModelWorld, journal: MemoryJournal, target: Target, kill_at: int | None = None) -> bool:
+    """Flip, to be killed at the nth place; return whether it came through."""
+    left = [kill_at]
+
+    def tick(where: str) -> None:
+        if left[0] is not None:
+            left[0] -= 1
+            if left[0] < 0:
+                note(f"killed {where}")
+                raise Killed
+
+    world.tick = tick
+    hpc = world.settings.hpc
+    assert hpc is not None
+    try:
+        Flip(world, Planner(hpc, world.kubeconfig), journal, "again").go(target)
+    except Killed:
+        return False
+    finally:
+        world.tick = lambda _: None
+    return True
+
+
+def shared_cards(world: ModelWorld) -> set[tuple[str, str]]:
+    return {(card.host, card.address) for card in world.look().cards}
+
+
+def check_laws(world: ModelWorld, before: Data) -> None:
+    """What holds at every moment: nothing lost, nobody else touched, a device with its VM or with the host."""
+    for where, host in world.standin.data["hosts"].items():
+        old = before["hosts"][where]
+        assert {n: vm["hostdevs"] for n, vm in host["vms"].items()} == {n: v["hostdevs"] for n, v in old["vms"].items()}
+        assert host["vms"]["stranger"] == old["vms"]["stranger"]
+        assert host["vms"]["hpc-controller"] == old["vms"]["hpc-controller"]
+        assert set(host["devices"]) == set(old["devices"])
+        for address, device in host["devices"].items():
+            holder = world.standin.holder(host, address)
+            assert device["driver"] == (VFIO if holder else device["home"])
+    held = [lease.card for lease in world.book.leases]
+    assert len(held) == len(set(held))
+
+
+def check_end(world: ModelWorld, before: Data, target: Target) -> None:
+    """What holds once a flip is through."""
+    seen = world.look()
+    assert mode(seen) == mode_of(target)
+    for card in seen.cards:
+        lease = world.book.of(card.host, card.address)
+        assert lease is not None
+        assert lease.holder == seen.lease_of(card, TAKER[target])
+    for vm in seen.vms:
+        was = before["hosts"][vm.uri]["vms"][vm.name]["autostart"]
+        assert vm.autostart == (was if vm.side == TAKER[target] else False), vm
+    hpc = world.settings.hpc
+    if target == "train" and hpc and hpc.resume:
+        for vm in seen.of("hpc"):
+            assert world.standin.data["hosts"][vm.uri]["vms"][vm.name]["work"], vm
+    if target == "serve":
+        cluster = world.standin.data["cluster"]
+        old = before["cluster"]
+        assert {n: x["cordoned"] for n, x in cluster["nodes"].items()} == {
+            n: x["cordoned"] for n, x in old["nodes"].items()
+        }
+        assert {n: x["stopped"] for n, x in cluster["services"].items()} == {
+            n: x["stopped"] for n, x in old["services"].items()
+        }
+
+
+RUNS = st.lists(st.tuples(st.sampled_from(["serve", "train"]), st.integers(0, 90)), max_size=5)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(model_worlds(), RUNS, st.sampled_from(["serve", "train"]))
+def test_whatever_is_killed_whenever_nothing_is_lost(
+    world: ModelWorld, runs: list[tuple[Target, int]], last: Target
+) -> None:
+    before = worlds.snapshot(world.standin)
+    cards = shared_cards(world)
+    file = MemoryJournal(world)
+    for target, kill_at in runs:
+        flip(world, file, target, kill_at)
+        check_laws(world, before)
+    for target in (last, "train", "serve"):
+        assert flip(world, file, target)
+        check_laws(world, before)
+        check_end(world, before, target)
+    journal = file.load()
+    assert journal is not None
+    assert not journal.open
+    assert (journal.restore.cordoned, journal.restore.stopped) == ((), {})
+    assert shared_cards(world) == cards
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(model_worlds(), st.sampled_from(["serve", "train"]))
+def test_a_flip_that_is_through_has_nothing_left_to_do(world: ModelWorld, target: Target) -> None:
+    hpc = world.settings.hpc
+    assert hpc is not None
+    file = MemoryJournal(world)
+    assert flip(world, file, target)
+    assert Planner(hpc, world.kubeconfig).plan(world.look(), target, file.load()).steps == ()
+    world.standin.data["log"].clear()
+    assert flip(world, file, target)
+    assert world.standin.data["log"] == []
