@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from policies import verdict
 from policies.hosts import HOST
 from policies.model import Config, Plan, Policy, Resource, Violation
+from policies.sizes import COMMAND, unannounced_size
 
 NAME = "capacity"
 
 
 def check(resource: Resource, plan: Plan, config: Config) -> Iterator[Violation]:
-    """Judge a host with the VMs that it announces; hold each VM to what was announced."""
+    """Judge a host with the VMs that it announces; hold each VM, and the command that sets its size, to that."""
     if resource.type == HOST:
         yield from verdict.announced(NAME, resource, config)
+    elif resource.type == COMMAND:
+        yield from unannounced_size(resource, plan)
     else:
         yield from verdict.unannounced(resource, plan)
 
@@ -32,7 +35,7 @@ POLICY = Policy(
     name=NAME,
     level="mandatory",
     description="Every host can carry the VMs that are planned on it, beside those that others keep running there.",
-    types=verdict.TYPES,
+    types=verdict.TYPES | {COMMAND},
     needs=verdict.NEEDS,
     check=check,
     check_stack=check_stack,

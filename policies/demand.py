@@ -14,9 +14,9 @@ from cluster.host.model import HostFacts
 from cluster.types import BYTES_PER_MIB
 from policies.hosts import HostUnreadableError, Supply, UnreadableError, host_of, machine_of
 from policies.model import UNKNOWN, Plan, Resource, reveal
+from policies.sizes import VOLUME, Size, keeps_size, sizes_of
 
 DOMAIN = "libvirt:index/domain:Domain"
-VOLUME = "libvirt:index/volume:Volume"
 
 _DEFAULT_CORES, _DEFAULT_MEMORY_MIB = 1, 512
 _SOURCE = re.compile(r"<hostdev\b.*?<source\b[^>]*>(.*?)</source>", re.DOTALL)
@@ -98,11 +98,8 @@ def _same_card(one: str, other: str) -> bool:
 
 
 def _add_up(plan: Plan) -> Demands:
-    vms: dict[str, tuple[str, VmDemand]] = {}
-    for domain in plan.of(DOMAIN):
-        # One that cannot be read was refused when it was registered.
-        with contextlib.suppress(UnreadableError):
-            vms[domain.urn] = (domain.parent, vm_demand(domain, host_of(domain, plan)))
+    sizes = sizes_of(plan)
+    vms = _vms(plan, sizes)
     machines = {parent for parent, demand in vms.values() if parent}
     disks: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     by_host: dict[str, list[VmDemand]] = defaultdict(list)
@@ -111,7 +108,7 @@ def _add_up(plan: Plan) -> Demands:
         if "size" not in volume.props:
             continue  # a copy of an image: as large as the image, which no input says
         try:
-            pool, size = _disk(volume)
+            pool, size = _disk(volume, sizes)
             if volume.parent in machines and machine_of(volume, plan):
                 disks[volume.parent][pool] += size
             else:
@@ -127,9 +124,26 @@ def _add_up(plan: Plan) -> Demands:
     return Demands(by_host, unreadable)
 
 
-def _disk(volume: Resource) -> tuple[str, int]:
-    """Return a volume's pool and its size in MiB, rounded up."""
-    return _text(volume, "pool", "default"), -(-_whole(volume, "size", 0) // BYTES_PER_MIB)
+def _vms(plan: Plan, sizes: Mapping[str, Size]) -> dict[str, tuple[str, VmDemand]]:
+    """Return by URN each VM's parent and demand; one that stands asks for what its size command gives it."""
+    found: dict[str, tuple[str, VmDemand]] = {}
+    for domain in plan.of(DOMAIN):
+        # One that cannot be read was refused when it was registered.
+        with contextlib.suppress(UnreadableError):
+            asked = vm_demand(domain, host_of(domain, plan))
+            if keeps_size(domain) and domain.parent in sizes:
+                size = sizes[domain.parent]
+                asked = replace(asked, cores=size.cores, memory_mib=size.memory_mib)
+            found[domain.urn] = (domain.parent, asked)
+    return found
+
+
+def _disk(volume: Resource, sizes: Mapping[str, Size]) -> tuple[str, int]:
+    """Return a volume's pool and its size in MiB, rounded up; a disk that stands may be about to grow."""
+    size = -(-_whole(volume, "size", 0) // BYTES_PER_MIB)
+    if "size" in volume.ignores and volume.parent in sizes:
+        size = max(size, sizes[volume.parent].disk_mib)
+    return _text(volume, "pool", "default"), size
 
 
 def _whole(resource: Resource, key: str, default: int) -> int:

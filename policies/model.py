@@ -37,6 +37,7 @@ class Resource:
     """A planned resource: its inputs, and those of the provider that will make it (None: a component).
 
     ``planned`` is False for a resource that this run leaves alone (``--target``); its props are its recorded outputs.
+    ``ignores`` names the inputs that the engine takes from its record instead of from the program, where it has one.
     """
 
     urn: str
@@ -46,6 +47,7 @@ class Resource:
     parent: str = ""
     provider: Mapping[str, object] | None = None
     planned: bool = True
+    ignores: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

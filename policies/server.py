@@ -160,7 +160,9 @@ def _resource(message: Any, *, planned: bool = True) -> Resource:
     if message.HasField("provider"):
         provider = read_struct(message.provider.properties)
     props = read_struct(message.properties)
-    return Resource(message.urn, message.type, message.name, props, message.options.parent, provider, planned)
+    options = message.options
+    ignores = frozenset(options.ignoreChanges)
+    return Resource(message.urn, message.type, message.name, props, options.parent, provider, planned, ignores)
 
 
 def _failure(policy: Policy, error: Exception) -> str:

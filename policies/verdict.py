@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, replace
 
 from cluster.budget import Finding, HostLimits, VmDemand, functions_of, judge
-from policies.demand import DOMAIN, VOLUME, demands_of, vm_demand
+from policies.demand import DOMAIN, demands_of, vm_demand
 from policies.hosts import HOST, MACHINE, HostUnreadableError, Supply, UnreadableError, host_of, supplies, supply_of
 from policies.model import Config, Plan, Resource, Violation
+from policies.sizes import COMMAND, VOLUME, keeps_size
 
 TYPES = frozenset({HOST, DOMAIN})
-NEEDS = frozenset({MACHINE, VOLUME})
+NEEDS = frozenset({MACHINE, VOLUME, COMMAND})
 
 _GPU_CODES = frozenset(
     {
@@ -71,7 +72,10 @@ def whole(policy: str, plan: Plan, config: Config) -> Iterator[Violation]:
 
 
 def unannounced(domain: Resource, plan: Plan) -> Iterator[Violation]:
-    """Report a VM that asks its host for cores or memory that were not judged when the host was registered."""
+    """Report a VM that asks its host for cores or memory that were not judged when the host was registered.
+
+    One that stands keeps what it has until its size command changes it: that is judged in its place.
+    """
     try:
         supply = host_of(domain, plan)
         asked = vm_demand(domain, supply)
@@ -85,7 +89,7 @@ def unannounced(domain: Resource, plan: Plan) -> Iterator[Violation]:
         yield Violation(
             f"vm {asked.name} is not in the plan of host {supply.name}, which was judged without it; {_REMEDY}"
         )
-    elif (asked.cores, asked.memory_mib) != (expected.cores, expected.memory_mib):
+    elif not keeps_size(domain) and (asked.cores, asked.memory_mib) != (expected.cores, expected.memory_mib):
         yield Violation(
             f"vm {asked.name} asks for {_size(asked)}, but host {supply.name} was judged with {_size(expected)};"
             f" {_REMEDY}"

@@ -73,6 +73,28 @@ def _without_group(plan: Entries) -> None:
     _without_audio(plan)
 
 
+def _stands(**inputs: Any) -> Callable[[Entries], None]:
+    """The VM stands: the engine shows what it was made with, and the size command sets what is planned."""
+
+    def change(plan: Entries) -> None:
+        plan["gpu-1-domain"]["ignores"] = ["vcpu", "memory"]
+        plan["gpu-1-domain"]["props"].update(inputs)
+
+    return change
+
+
+def _sized(**environment: str) -> Callable[[Entries], None]:
+    return lambda plan: plan["gpu-1-size"]["props"]["environment"].update(environment)
+
+
+def _both(*changes: Callable[[Entries], object]) -> Callable[[Entries], None]:
+    def change(plan: Entries) -> None:
+        for each in changes:
+            each(plan)
+
+    return change
+
+
 def _mixed_host_network(plan: Entries) -> None:
     _pod(plan)["hostNetwork"] = True
     _pod(plan)["containers"][0]["ports"] = [{"containerPort": 443}]
@@ -95,6 +117,26 @@ CASES: tuple[Case, ...] = (
     ),
     Case("capacity", "a VM that the host was not told of", _second_vm),
     Case("capacity", "a VM larger than announced", _smaller_announced),
+    Case("capacity", "a size command that gives more than announced", _both(_stands(), _sized(CORES="12"))),
+    Case("capacity", "a size command that takes more disk than announced", _sized(DISK_MIB=str(400 * 1024))),
+    Case("capacity", "a size command for a VM that the host was not told of", _sized(VM="gpu-9")),
+    Case("capacity", "a size command that nobody can read", _sized(CORES="many")),
+    Case(
+        "capacity",
+        "a disk that would shrink",
+        lambda plan: (
+            plan["gpu-1-disk"]["props"].update(size=500 * 1024**3),
+            plan.update(box=host(facts(), vm())),
+        ),
+    ),
+    Case(
+        "capacity",
+        "a new VM that says it keeps its size, and has no size command",
+        lambda plan: (
+            _stands(vcpu=32)(plan),
+            plan.pop("gpu-1-size"),
+        ),
+    ),
     Case("capacity", "a size that nobody knows", _props("gpu-1-domain", memory={"$unknown": "gpu-1-disk"})),
     Case("capacity", "a host that does not say its facts", lambda plan: plan["box"]["props"].pop("facts")),
     Case("capacity", "facts that nobody knows", lambda plan: plan["box"]["props"].update(facts={"$unknown": "early"})),

@@ -123,6 +123,7 @@ def compliant() -> Entries:
             "type": "libvirt:index/volume:Volume",
             "parent": "gpu-1",
             "provider": "libvirt",
+            "ignores": ["size"],
             "props": {"pool": "vms", "size": 300 * GIB},
         },
         "gpu-1-domain": {
@@ -133,6 +134,21 @@ def compliant() -> Entries:
             "props": {"name": "gpu-1", "vcpu": 8, "memory": 32 * 1024, "xml": xslt("0000:3b:00.0", "0000:3b:00.1")},
         },
         "command": {"type": "pulumi:providers:command", "props": {}},
+        "gpu-1-size": {
+            "type": "command:local:Command",
+            "parent": "gpu-1",
+            "provider": "command",
+            "after": ["gpu-1-domain"],
+            "props": {
+                "create": "resize",
+                "environment": {
+                    "VM": "gpu-1",
+                    "CORES": "8",
+                    "MEMORY_MIB": str(32 * 1024),
+                    "DISK_MIB": str(300 * 1024),
+                },
+            },
+        },
         "ping": {
             "type": "command:local:Command",
             "provider": "command",
@@ -229,7 +245,8 @@ def _resources(entries: Mapping[str, Entry]) -> Iterable[Resource]:
         provider = entries.get(entry.get("provider", ""))
         props = _value(entry["props"])
         given = _value(provider["props"]) if provider else None
-        yield Resource(name, entry["type"], name, props, entry.get("parent", ""), given)
+        ignores = frozenset(entry.get("ignores", ()))
+        yield Resource(name, entry["type"], name, props, entry.get("parent", ""), given, True, ignores)
 
 
 def _value(value: Any) -> Any:

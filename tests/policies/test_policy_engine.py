@@ -36,7 +36,7 @@ def test_a_compliant_plan_passes_and_is_made_without_a_remark(engine: Engine) ->
     assert done.returncode == 0, done.stdout + done.stderr
     assert "✅ inference-cloud@v1.0.0" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
-    assert len(engine.made) == 7
+    assert len(engine.made) == 8
     assert STRONG not in done.stdout + done.stderr
 
 
@@ -49,6 +49,19 @@ def test_a_preview_is_refused(engine: Engine, policy: str) -> None:
     for message in case.messages:
         assert _says(done.stdout, message), done.stdout
     assert PACK not in done.stdout + done.stderr
+
+
+def test_a_vm_that_stands_is_held_to_the_size_that_its_command_gives_it(engine: Engine) -> None:
+    """The engine tells which inputs it takes from its record; those of a VM that stands are what it was made with."""
+    plan = compliant()
+    plan["gpu-1-domain"]["props"].update(vcpu=2)
+    assert engine("preview", listed(plan)).returncode == REFUSED
+    plan["gpu-1-domain"]["ignores"] = ["vcpu", "memory"]
+    assert engine("preview", listed(plan)).returncode == 0
+    plan["gpu-1-size"]["props"]["environment"]["CORES"] = "12"
+    done = engine("preview", listed(plan))
+    assert done.returncode == REFUSED
+    assert "vm gpu-1 gets 12 vCPUs" in done.stdout
 
 
 def test_workloads_are_advice(engine: Engine) -> None:

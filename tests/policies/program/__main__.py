@@ -41,6 +41,7 @@ for entry in json.loads(Path(os.environ["PLAN"]).read_text()):
         parent=made.get(entry.get("parent", "")),
         provider=made.get(entry.get("provider", "")),
         depends_on=[made[each] for each in entry.get("after", ())],
+        ignore_changes=entry.get("ignores"),
     )
     if token.startswith("pulumi:providers:"):
         made[name] = Provider(token.rpartition(":")[2], name, props, opts)
