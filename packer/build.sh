@@ -70,8 +70,8 @@ esac
 # ---- the build -------------------------------------------------------------------------------------------------------
 
 folder="$(dirname "$IMAGE_OUTPUT")"
-log="$folder/$kind.log"
 mkdir -p "$folder"
+log="$(realpath "$folder")/$kind.log"
 work="$(mktemp -d "$folder/.$kind.XXXXXX")"
 trap 'rm -rf "$work"' EXIT
 
@@ -129,12 +129,12 @@ remedy() {
   fi
 }
 
-say "building from $(sed 's|//[^/@]*@|//|; s|[?].*||' <<<"$IMAGE_SOURCE"); log: $PWD/$log"
+say "building from $(sed 's|//[^/@]*@|//|; s|[?].*||' <<<"$IMAGE_SOURCE"); log: $log"
 if ! build 2>&1 | tee "$log" | show_steps; then
   {
     echo "image $kind was not built; the end of Packer's log:"
     tail -n 25 "$log" | sed 's/^/  /'
-    echo "whole log: $PWD/$log"
+    echo "whole log: $log"
     told="$(remedy)"
     [[ -z "$told" ]] || echo "image $kind: $told"
   } >&2
@@ -144,7 +144,7 @@ fi
 # ---- what was built --------------------------------------------------------------------------------------------------
 
 made="$work/out/image.qcow2"
-[[ -s "$made" ]] || refuse "Packer ended well but left no image; whole log: $PWD/$log"
+[[ -s "$made" ]] || refuse "Packer ended well but left no image; whole log: $log"
 
 text() { # as a JSON string
   local plain="${1//\\/\\\\}"

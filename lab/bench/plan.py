@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lab.bench import makespan
+from lab.bench import boot, makespan
 from lab.bench.subjects import EMPTY_PACK, Pair, prepared
 from lab.bench.timing import Ratio, in_turns, ratio_of
 from lab.engine import POLICIES
@@ -16,22 +16,25 @@ PROD_GOAL: Final = 1.15
 LARGE_GOAL: Final = 1.3
 PACK_GOAL: Final = 1.15
 GROWTH_GOAL: Final = 1.0
-NAMES: Final = ("prod", "scale", "pack", "makespan")
+NAMES: Final = ("prod", "scale", "pack", "makespan", "boot")
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured: rounds of the small and of the large stacks, their sizes in VMs, and the pace of an up."""
+    """How much is measured: rounds of the small and of the large stacks, their sizes in VMs, the pace of an up, and
+    rounds of boots (0: one if they are asked for by name, else none).
+    """
 
     rounds: int
     large_rounds: int
     sizes: tuple[int, ...]
     pace: float
     warm: bool
+    boots: int
 
 
-FULL: Final = Effort(rounds=7, large_rounds=3, sizes=(100, 1000), pace=1.5, warm=True)
-QUICK: Final = Effort(rounds=1, large_rounds=1, sizes=(3, 6), pace=0.1, warm=False)
+FULL: Final = Effort(rounds=7, large_rounds=3, sizes=(100, 1000), pace=1.5, warm=True, boots=5)
+QUICK: Final = Effort(rounds=1, large_rounds=1, sizes=(3, 6), pace=0.1, warm=False, boots=0)
 """Enough to see that everything works; its ratios say little."""
 
 
@@ -45,6 +48,11 @@ def measure(home: Path, effort: Effort, names: Iterable[str], say: Callable[[str
         found += _large(home, effort, wanted, say)
     if "makespan" in wanted:
         found.append(makespan.ratio_of([makespan.played(home, effort.pace, say) for _ in range(effort.large_rounds)]))
+    if "boot" in wanted and (effort.boots or wanted == {"boot"}):
+        if reason := boot.lacking():
+            say(f"boot: not measured: {reason}")
+        else:
+            found.append(boot.measured(max(1, effort.boots), say))
     return found
 
 

@@ -5,6 +5,7 @@ Nothing of it needs root, and nothing outlives the process that started it.
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import time
@@ -101,6 +102,11 @@ class Vm:
                 return done.stdout
             time.sleep(0.5)
         raise ImageError(f"cloud-init is not through within {patience:.0f} s")
+
+    def processor_time(self) -> float:
+        """Return the processor time that QEMU has used, in seconds."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def console(self) -> str:
         """Return what the VM wrote to its serial console."""

@@ -20,6 +20,9 @@ PACKER: Final = ROOT / "packer"
 SIZE_MIB: Final = 4096
 """Virtual size: one that the stock image must grow to, and small enough for a test's disk."""
 
+_STEP: Final = re.compile(r"^image base: (building from|built in|.* \(\d+ s\)$)")
+"""A line of ``build.sh`` that tells of progress, not of a failure."""
+
 Say = Callable[[str], None]
 
 
@@ -36,7 +39,10 @@ def built_image(say: Say = lambda line: None) -> Path:
 
     def make(file: Path, work: Path) -> None:
         made = work / f"{name}.qcow2"
-        build(environment(stock_image(), made), say)
+        try:
+            build(environment(stock_image(), made), say)
+        except ImageError as error:
+            raise ImageError(_with_log(str(error), work / "base.log", store.folder() / f"{name}.log")) from None
         made.rename(file)
         shutil.move(made.with_suffix(".json"), store.folder())
 
@@ -75,10 +81,19 @@ def build(given: dict[str, str], say: Say) -> None:
     )
     assert process.stderr is not None
     for line in process.stderr:
-        said.append(line)
-        say(line.rstrip("\n"))
+        if _STEP.search(line):
+            say(line.rstrip("\n"))
+        else:
+            said.append(line)
     if process.wait() != 0:
         raise ImageError("".join(said).rstrip("\n"))
+
+
+def _with_log(told: str, log: Path, kept: Path) -> str:
+    """Keep the log of a failed build, whose folder goes, and return what was told with its new place."""
+    if log.exists():
+        shutil.move(log, kept)
+    return told.replace(str(log), str(kept))
 
 
 def guest_proxy(settings: Sequence[str]) -> str | None:

@@ -16,7 +16,9 @@ from lab.debian.needs import path
 
 SECTOR: Final = 512
 _MIB: Final = 2**20
-_BOOT_START, _ROOT_START = 1 * _MIB, 4 * _MIB
+_BOOT_START: Final = 1 * _MIB
+ROOT_START: Final = 4 * _MIB
+"""Where the root file system begins, in bytes."""
 _BIOS_BOOT: Final = "21686148-6449-6E6F-744E-656564454649"
 _LINUX_ROOT: Final = "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709"  # x86-64
 _MODULES: Final = ("biosdisk", "part_gpt", "ext2", "search_fs_uuid", "normal", "linux", "serial", "terminal")
@@ -89,17 +91,17 @@ def _partition(raw: Path) -> None:
     # Number 1 is the root file system and lies last, so that it can grow; numbers as in Debian's images.
     table = (
         "label: gpt\n"
-        f"14: start={_BOOT_START // SECTOR}, size={(_ROOT_START - _BOOT_START) // SECTOR}, type={_BIOS_BOOT}\n"
-        f"1: start={_ROOT_START // SECTOR}, type={_LINUX_ROOT}\n"
+        f"14: start={_BOOT_START // SECTOR}, size={(ROOT_START - _BOOT_START) // SECTOR}, type={_BIOS_BOOT}\n"
+        f"1: start={ROOT_START // SECTOR}, type={_LINUX_ROOT}\n"
     )
     _run("sfdisk", "--quiet", str(raw), text=table)
 
 
 def _file_system(root: Path, raw: Path, identity: uuid.UUID, size_mib: int) -> None:
     # 1 MiB at the end is GPT's second table. Features of ext4 that GRUB 2.06 cannot read are left out.
-    blocks = f"{size_mib - _ROOT_START // _MIB - 1}M"
+    blocks = f"{size_mib - ROOT_START // _MIB - 1}M"
     features = "^metadata_csum_seed,^orphan_file"
-    words = ("-q", "-F", "-t", "ext4", "-O", features, "-E", f"offset={_ROOT_START},lazy_itable_init=0", "-m", "1")
+    words = ("-q", "-F", "-t", "ext4", "-O", features, "-E", f"offset={ROOT_START},lazy_itable_init=0", "-m", "1")
     _run("mke2fs", *words, "-U", str(identity), "-d", str(root), str(raw), blocks)
 
 
@@ -111,7 +113,7 @@ def _embed(root: Path, raw: Path) -> None:
     boot, core = bytearray((modules / "boot.img").read_bytes()), bytearray((modules / "core.img").read_bytes())
     first = _BOOT_START // SECTOR
     sectors = -(-len(core) // SECTOR)
-    if sectors * SECTOR > _ROOT_START - _BOOT_START:
+    if sectors * SECTOR > ROOT_START - _BOOT_START:
         raise ValueError(f"GRUB's core image of {len(core)} bytes does not fit into its partition")
     struct.pack_into("<Q", boot, _KERNEL_SECTOR, first)
     boot[_DRIVE_CHECK : _DRIVE_CHECK + 2] = b"\x90\x90"  # for a BIOS that does not say which drive it booted

@@ -36,7 +36,7 @@ BOOT: Mapping[str, str] = {
 """To boot an image."""
 
 
-class ImageError(Exception):
+class ImageError(RuntimeError):
     """An image cannot be made or booted here; the message says why and what to do."""
 
 

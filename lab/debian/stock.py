@@ -35,6 +35,8 @@ def make(wanted: Recipe, image: Path, work: Path) -> None:
         _install(wanted, root)
         _finish(wanted, root)
         disk.make(root, image, wanted.disk_mib, work)
+    except ImageError:
+        raise
     except (RuntimeError, OSError) as error:
         raise ImageError(f"the Debian image was not made: {error}") from error
 

@@ -31,12 +31,6 @@ ExecStart=
 ExecStart=/bin/sh -c 'for _ in $$(seq 300); do ip -4 route show default | grep -q via && exit 0; sleep 0.1; done; exit 1'
 EOS
 
-# Drivers for the disks that QEMU gives a VM instead of those of every machine.
-mkdir -p /etc/initramfs-tools/conf.d
-echo 'MODULES=dep' >/etc/initramfs-tools/conf.d/image.conf
-printf '%s\n' virtio_pci virtio_blk virtio_scsi sd_mod ahci nvme >>/etc/initramfs-tools/modules
-update-initramfs -u
-
 mkdir -p /etc/default/grub.d
 cat >/etc/default/grub.d/99-image.cfg <<'EOS'
 GRUB_TIMEOUT=0
@@ -60,4 +54,4 @@ units=(
   snapd.service snapd.socket snapd.seeded.service lxd-installer.socket
 )
 mapfile -t found < <(systemctl list-unit-files --no-legend "${units[@]}" | cut -d ' ' -f 1)
-systemctl disable --now "${found[@]}"
+((${#found[@]} == 0)) || systemctl disable "${found[@]}"

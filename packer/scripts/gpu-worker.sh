@@ -7,6 +7,7 @@ set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
 
 cloud-init status --wait || [[ $? -eq 2 ]]
+systemctl stop apt-daily.timer apt-daily-upgrade.timer apt-daily.service apt-daily-upgrade.service || true
 if [[ -n "${APT_PROXY:-}" ]]; then
   echo "Acquire::http::Proxy \"$APT_PROXY\";" >/etc/apt/apt.conf.d/99-image-build # cleanup.sh takes it away
 fi
