@@ -124,7 +124,7 @@ def _refusal(
 
 def _remedy(losses: Sequence[Loss], count: int, least: int) -> str:
     names = ", ".join(loss.vm.name for loss in losses)
-    consent = f"where the cluster may be lost, name them: kubernetes.expendable: [{names}]"
+    consent = f"where the cluster may be lost, write kubernetes.expendable: [{names}]"
     pinned = [loss for loss in losses if loss.other_image and loss.vm.image]
     if count - least < 1:
         kept = "".join(f"keep {each.vm.name} as it is (machines[].image: {each.vm.image}), or " for each in pinned)
