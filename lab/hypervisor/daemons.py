@@ -86,8 +86,11 @@ def _mounts(folder: Path) -> None:
         _mount("--bind", str(private), place)
     _mount("-t", "tmpfs", "tmpfs", "/run")
     if Path("/dev/kvm").exists():
-        # A KVM that hangs its guests is worse than none: libvirt would try it at every start.
-        _mount("--bind", "/dev/null", "/dev/kvm")
+        # A KVM that hangs its guests is worse than none: libvirt would try it at every start. It takes for usable what
+        # root may write to; an ordinary file in its place would be tried anew at every look at QEMU's capabilities.
+        no_kvm = folder / "no-kvm"
+        no_kvm.touch()
+        _mount("--bind", "-o", "ro", str(no_kvm), "/dev/kvm")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     Path("/etc/libvirt/qemu.conf").write_text(QEMU_CONF)
     Path("/etc/libvirt/libvirtd.conf").write_text(LIBVIRTD_CONF)

@@ -101,6 +101,17 @@ def test_a_daemon_is_killed_and_started_again() -> None:
     assert process.returncode == 0, out
 
 
+def test_qemu_is_asked_once_what_it_can_do() -> None:
+    """Else every look at a VM starts an emulator, for seconds: as with a /dev/kvm that seems usable, but is not."""
+    ask = "virsh -q -c qemu:///system domcapabilities >/dev/null && stat -c %n:%Z /var/cache/libvirt/qemu/capabilities/*"
+    process = start("bash", "-c", f"({ask}) && sleep 1.1 && ({ask})")
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, out
+    lines = out.splitlines()
+    assert lines
+    assert lines[: len(lines) // 2] == lines[len(lines) // 2 :]
+
+
 def test_a_command_that_is_not_there_is_said() -> None:
     process = start("no-such-command")
     out, _ = process.communicate(timeout=120)

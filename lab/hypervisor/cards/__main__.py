@@ -26,7 +26,9 @@ def main(folder: Path, facts: Path) -> None:
                 log.write(f"{line}\n")
 
         kernel = Kernel(functions_of(load_facts(facts)[0]), FaultFile(folder / FAULTS), say)
-        mfusepy.FUSE(Files(kernel), str(folder / FILES), foreground=True, fsname="cards", allow_other=True)
+        # An unbinding that waits keeps a thread: libfuse's own limit of 10 would stop everyone else.
+        options = {"fsname": "cards", "allow_other": True, "max_threads": 200}
+        mfusepy.FUSE(Files(kernel), str(folder / FILES), foreground=True, **options)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 For each ``vfio-pci`` device it does what QEMU would: open the file of the IOMMU group, see whether the group is viable,
 get the function from it; with QEMU's words where that fails. Then QEMU itself takes this process over, and with it the
-open files: the group is in use until QEMU ends. In the guest a ``pci-testdev`` is in the place of the function.
-Run by the interpreter alone (no packages); ``stage.py`` puts the real QEMU's path before the arguments.
+open files: the group is in use until QEMU ends. In the guest a ``pci-testdev`` is in the place of the function, with a
+memory region of the card's size, as cards for data centres show all of their memory in one: a guest needs an MMIO
+window for it. Run by the interpreter alone (no packages); ``stage.py`` puts two arguments before QEMU's own: the real
+QEMU, and what is known of the cards.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 SYSFS = "/sys/bus/pci/devices"
@@ -33,9 +37,10 @@ def device(text: str) -> dict[str, Any] | None:
     return found if found.get("driver") == "vfio-pci" else None
 
 
-def stand_in(asked: dict[str, Any]) -> dict[str, Any]:
-    """Return the properties of the harmless device in the place of a function."""
-    return {"driver": "pci-testdev", **{key: asked[key] for key in KEPT if key in asked}}
+def stand_in(asked: dict[str, Any], memory_mib: int = 0) -> dict[str, Any]:
+    """Return the properties of the harmless device in the place of a function; of a GPU with ``memory_mib``."""
+    region = {"membar": 1 << (memory_mib * 1024 * 1024 - 1).bit_length()} if memory_mib else {}
+    return {"driver": "pci-testdev", **{key: asked[key] for key in KEPT if key in asked}, **region}
 
 
 def take(host: str, groups: dict[str, int]) -> None:
@@ -65,29 +70,35 @@ def take(host: str, groups: dict[str, int]) -> None:
         ) from None
 
 
-def translated(arguments: list[str]) -> list[str]:
-    """Return QEMU's arguments with each vfio-pci got from VFIO and replaced. Raises RefusedError."""
+def translated(arguments: list[str], memory_mib: Mapping[str, int]) -> list[str]:
+    """Return QEMU's arguments with each vfio-pci got from VFIO and replaced; ``memory_mib`` by address of the GPU.
+
+    Raises RefusedError.
+    """
     groups: dict[str, int] = {}
     out = list(arguments)
     for index, word in enumerate(arguments):
         asked = device(word) if index and arguments[index - 1] == "-device" else None
         if asked:
+            host = str(asked["host"])
             try:
-                take(str(asked["host"]), groups)
+                take(host, groups)
             except RefusedError as error:
                 raise RefusedError(f"-device {word}: {error}") from None
-            out[index] = json.dumps(stand_in(asked), separators=(",", ":"))
+            out[index] = json.dumps(stand_in(asked, memory_mib.get(host, 0)), separators=(",", ":"))
     return out
 
 
-def main(real: str, arguments: list[str]) -> None:
+def main(real: str, identities: str, arguments: list[str]) -> None:
     """Become QEMU; ``arguments[0]`` is the name that it was called by."""
+    cards = json.loads(Path(identities).read_text())
+    memory = {address: int(card["memory.total"]) for address, card in cards.items() if card["memory.total"].isdigit()}
     try:
-        words = translated(arguments)
+        words = translated(arguments, memory)
     except RefusedError as error:
         sys.exit(f"{arguments[0]}: {error}")
     os.execv(real, words)  # noqa: S606
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])

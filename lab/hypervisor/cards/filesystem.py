@@ -32,10 +32,9 @@ class Files(mfusepy.Operations):  # type: ignore[misc]
         self._since = time.time_ns()
 
     def init_with_config(self, conn_info: Any, config_3: Any) -> None:
-        """Keep nothing in the page cache: what a file says may be another thing at any time."""
-        config_3.contents.direct_io = 1
-        for timeout in ("entry_timeout", "negative_timeout", "attr_timeout"):
-            setattr(config_3.contents, timeout, 0.0)
+        """Keep nothing in the kernel's caches: what a file says may be another thing at any time."""
+        config_3.direct_io = 1
+        config_3.entry_timeout = config_3.negative_timeout = config_3.attr_timeout = 0.0
 
     def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
         """Return the attributes of a path."""

@@ -131,7 +131,7 @@ def _wrap_emulator(folder: Path) -> None:
         if (prefix / name).exists():
             (folder / REAL / name).symlink_to(prefix / name)
     _mount("--bind", Path(found).resolve(), real)
-    wrapper = _script(folder / HOME / EMULATOR, emulator.__file__, real, '"$0"')
+    wrapper = _script(folder / HOME / EMULATOR, emulator.__file__, real, folder / IDENTITIES, '"$0"')
     _mount("--bind", wrapper, Path(found).resolve())
 
 

@@ -23,8 +23,7 @@ _CLASSES = {kind: int(digits, 16) for digits, kind in KINDS.items()}
 class Function:
     """A PCI function. ``driver`` is the one that the kernel binds where nobody overrides it; None: no driver knows it.
 
-    ``path`` is the folder under /sys/devices; ``secondary`` the bus behind a bridge, 0 where there is none;
-    ``memory_mib`` what a GPU carries.
+    ``path`` is the folder under /sys/devices; ``secondary`` the bus behind a bridge, 0 where there is none.
     """
 
     address: str
@@ -35,7 +34,6 @@ class Function:
     path: str = ""
     secondary: int | None = None
     multifunction: bool = False
-    memory_mib: int | None = None
 
     @property
     def is_bridge(self) -> bool:
@@ -57,13 +55,14 @@ def functions_of(facts: HostFacts) -> dict[str, Function]:
 
 
 def _listed(facts: HostFacts) -> Iterator[tuple[str, Function]]:
-    memory = {gpu.address: gpu.memory for gpu in facts.gpus}
     for gpu in facts.gpus:
         yield gpu.address, Function(gpu.address, 0x030000, gpu.vendor_device, gpu.driver, gpu.iommu_group)
     for group in facts.iommu_groups:
         for device in group.devices:
-            function = Function(device.address, _class(device), device.vendor_device, device.driver, group.id)
-            yield device.address, replace(function, memory_mib=memory.get(device.address))
+            yield (
+                device.address,
+                Function(device.address, _class(device), device.vendor_device, device.driver, group.id),
+            )
 
 
 def _class(device: PciDevice) -> int:
