@@ -1,8 +1,9 @@
 """The stand-in for pulumi-resource-command 1.2.1: commands played, or really run with the real plugin's semantics.
 
-Played (the default): nothing is run, standard output is what lab.yaml's ``outputs`` says. Which ones are really run,
-lab.yaml says under ``execute``. The world keeps one record for each resource that has been created and not deleted, so
-that a test can see what is left over; running a creation again, as after a kill, leaves one record as well.
+Played (the default): nothing is run, standard output is what lab.yaml's ``outputs`` says; what a VM's commands would
+do to their host is done (``command_effects``). Which ones are really run, lab.yaml says under ``execute``.
+The world keeps one record for each resource that has been created and not deleted, so that a test can see what is left
+over; running a creation again, as after a kill, leaves one record as well.
 
 As the real one: a change of ``triggers`` replaces, any other change runs ``update`` or else ``create`` again;
 ``delete`` runs with the old inputs; output is secret only by ``additionalSecretOutputs``, and unknown in preview.
@@ -105,19 +106,22 @@ class Command(Plugin):
             table[op.urn] = {"name": op.name, "last": word}
 
     def _run(self, op: Operation, word: str, properties: Properties, before: Properties) -> Properties:
-        given, said = plain(properties), plain(before)
+        given, earlier = plain(properties), plain(before)
         outputs = {key: value for key, value in properties.items() if key not in ("stdout", "stderr")}
         if op.kind == COPY:
             self._copy(op, word, given)
             return outputs
         text = given.get(word)
         if text is None:
-            return {**outputs, "stdout": said.get("stdout", ""), "stderr": said.get("stderr", "")}
+            return {**outputs, "stdout": earlier.get("stdout", ""), "stderr": earlier.get("stderr", "")}
         if not self.config.executes(op.name):
+            from lab.plugins.command_effects import effect
             from lab.plugins.command_played import played
 
-            return {**outputs, "stdout": played(self.config, op.name), "stderr": ""}
-        request = _request(str(text), given, said)
+            environment = given.get("environment") or {}
+            said = effect(self.store, self.config, str(text), environment) if word != "delete" else None
+            return {**outputs, "stdout": played(self.config, op.name) if said is None else said, "stderr": ""}
+        request = _request(str(text), given, earlier)
         if op.kind == LOCAL:
             done = run_local(request, self.cancelled)
         else:

@@ -90,6 +90,13 @@ def update_domain(state: State, identity: str, inputs: Properties) -> Properties
     return domain_outputs(record, inputs)
 
 
+def restart_domain(state: State, record: Record, cores: int, memory: int) -> None:
+    """Shut a domain down and start it with other sizes; one that then does not start stays off, with its new sizes."""
+    record.update(vcpu=cores, memory=memory, running=False)
+    state.touch_domain(record["name"])
+    _start(state, record)
+
+
 def delete_domain(state: State, identity: str) -> None:
     """Stop and undefine a domain."""
     record = state.records("domains").pop(identity, None)

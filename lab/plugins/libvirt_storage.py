@@ -1,7 +1,8 @@
 """Pools, volumes and cloud-init disks on a lab host, with the provider's and libvirt's own words where they refuse.
 
 Differences from the real ones, all on the strict side: a volume takes its whole size of the file system at once (qcow2
-grows), and one that others back onto, or that a running domain uses, is not deleted (libvirt would, and break them).
+grows), and one that others back onto, or that is a running domain's disk, is not deleted (libvirt would, and break
+them; a cloud-init disk it may, for that is read at boot).
 On the lenient side: a disk image that is not on this machine counts as built by a played command (``image_size``).
 """
 
@@ -11,6 +12,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from cluster.types import BYTES_PER_MIB
 from lab.plugins.errors import PluginError
 from lab.plugins.libvirt_host import Record, State
 from lab.plugins.libvirt_xslt import additions
@@ -85,6 +87,20 @@ def create_volume(state: State, urn: str, inputs: Properties, image_size: int) -
         known = {"name": wanted["name"], "pool": pool["name"], "on": pool["on"], "size": size, "format": volume_format}
         state.records("volumes")[key] = {**known, "base": base, "urn": urn}
     return key, {**inputs, **volume_outputs(state.records("volumes")[key])}
+
+
+def grow_volume(state: State, pool: str, name: str, mib: int) -> None:
+    """Let a volume grow. Raises ValueError with its size where it is larger, PluginError where there is no room."""
+    place = _pool(state, pool)
+    key = f"{place['path'].rstrip('/')}/{name}"
+    record = state.records("volumes").get(key)
+    if record is None:
+        raise PluginError(f"Storage volume not found: no storage vol with matching name '{name}'")
+    size = mib * BYTES_PER_MIB
+    if record["size"] > size:
+        raise ValueError(f"{record['size'] // BYTES_PER_MIB}MiB")
+    _take_room(state, place, key, size - record["size"])
+    record["size"] = size
 
 
 def volume_outputs(record: Record) -> Properties:
@@ -168,7 +184,7 @@ def delete_volume(state: State, key: str) -> None:
     users = sorted(
         domain["name"]
         for domain in state.records("domains").values()
-        if domain["running"] and key in (*domain["disks"], domain["cloudinit"])
+        if domain["running"] and key in domain["disks"]
     )
     if users:
         raise PluginError(f"can't delete volume {key}: running domain {', '.join(users)} uses it")

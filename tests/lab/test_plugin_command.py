@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from plugin_calls import Aborted, Context, Engine
+from plugin_calls import URI, Aborted, Context, Engine, Made
 
+from cluster.host.model import Domain, load_facts
 from lab.plugins.command import COPY, LOCAL, REMOTE
-from lab.plugins.protocol import UNKNOWN, Secret, encode_properties, provider_pb2
+from lab.plugins.libvirt_rules import DOMAIN, POOL, VOLUME
+from lab.plugins.protocol import UNKNOWN, Secret, decode_properties, encode_properties, provider_pb2
 from lab.plugins.world import journal, objects
 
 
@@ -205,3 +207,76 @@ def test_the_journal_holds_no_command_and_no_output(command: Engine, lab: Path) 
         command.create(LOCAL, "step", create="echo pass-phrase; false")
     assert [entry["result"] for entry in journal(lab)] == ["ok", "failed"]
     assert "pass-" not in (lab / "journal.jsonl").read_text()
+
+
+# ---- what a VM's commands do to their host ---------------------------------------------------------------------------
+
+GIB = 1024**3
+
+
+@pytest.fixture
+def vm(libvirt: Engine, standing: dict[str, Made]) -> dict[str, str]:
+    """A VM of 2 vCPUs, 4 GiB and 10 GiB of disk; returns what its commands are told."""
+    libvirt.create(POOL, "cloud", name="cloud", type="dir", target={"path": "/data/cloud"})
+    disk = libvirt.create(VOLUME, "disk", name="vm.qcow2", pool="cloud", size=10 * GIB)
+    made = libvirt.create(DOMAIN, "vm", name="vm", vcpu=2, memory=4096, disks=[{"volumeId": disk.id}])
+    standing.update(disk=disk, vm=made)
+    return {
+        **{"VM": "vm", "UUID": made.id, "URI": URI, "POOL": "cloud", "VOLUME": "vm.qcow2", "CPU_PINNING": ""},
+        **{"CORES": "4", "MEMORY_MIB": "8192", "DISK_MIB": str(20 * 1024)},
+    }
+
+
+@pytest.fixture
+def standing() -> dict[str, Made]:
+    """What ``vm`` made."""
+    return {}
+
+
+def twin_of(lab: Path, name: str) -> Domain:
+    return next(each for each in load_facts(lab / "hosts" / "ws.yaml")[0].domains if each.name == name)
+
+
+def test_a_size_command_changes_vm_and_disk_and_a_refresh_sees_it(
+    command: Engine, libvirt: Engine, lab: Path, vm: dict[str, str], standing: dict[str, Made]
+) -> None:
+    made = command.create(LOCAL, "vm-size", create="resize", environment=vm)
+    assert made.outputs["stdout"] == "vm: 4 vCPUs, 8192 MiB of memory, 20480 MiB of disk"
+    assert (twin_of(lab, "vm").cores, twin_of(lab, "vm").memory, twin_of(lab, "vm").state) == (4, 8192, "running")
+    assert decode_properties(libvirt.read(standing["disk"]).properties)["size"] == 20 * GIB
+    assert decode_properties(libvirt.read(standing["vm"]).properties)["vcpu"] == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"DISK_MIB": "5120"},
+            "exit status 1: .*vm: its disk has 10240MiB, the settings say 5120MiB: a disk never shrinks",
+        ),
+        ({"DISK_MIB": str(200 * 1024)}, "No space left on device"),
+        ({"MEMORY_MIB": str(900 * 1024)}, "Cannot allocate memory"),
+        ({"UUID": "00000000-0000-0000-0000-000000000000"}, "vm is not defined at .*pulumi refresh"),
+    ],
+)
+def test_a_size_command_is_refused_as_the_real_one(
+    command: Engine, vm: dict[str, str], change: dict[str, str], words: str
+) -> None:
+    with pytest.raises(Aborted, match=f"(?s){words}"):
+        command.create(LOCAL, "vm-size", create="resize", environment={**vm, **change})
+
+
+def test_a_vm_that_is_not_there_is_never_ready(command: Engine, libvirt: Engine, vm: dict[str, str]) -> None:
+    told = {**vm, "ADDRESS": "192.168.200.9", "READY_MARK": "x"}
+    for key in ("VOLUME", "CORES"):
+        del told[key]
+    assert (
+        command.create(LOCAL, "vm-ready", create="wait", environment=told).outputs["stdout"].startswith("vm is ready")
+    )
+    with pytest.raises(Aborted, match=r"(?s)is not defined"):
+        command.create(LOCAL, "vm-ready", create="wait", environment={**told, "UUID": "0"})
+
+
+def test_a_vms_command_elsewhere_is_merely_played(command: Engine, vm: dict[str, str]) -> None:
+    made = command.create(LOCAL, "vm-size", create="resize", environment={**vm, "URI": "qemu+ssh://elsewhere/system"})
+    assert made.outputs["stdout"] == ""

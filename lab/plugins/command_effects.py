@@ -1,0 +1,78 @@
+"""What a played command that belongs to a VM does to the lab's hosts, so that they are afterwards as the real ones.
+
+Two scripts of the program act on VMs: the one that gives a VM its size, and the wait until it can be used. They are
+told apart by their environment. Both refuse what the real ones refuse, in their words; the rest of what they do needs a
+guest, and there is none here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from lab.plugins.config import LabConfig
+from lab.plugins.errors import PluginError
+from lab.plugins.store import Store
+
+_SIZE = frozenset({"UUID", "URI", "POOL", "VOLUME", "CORES", "MEMORY_MIB", "DISK_MIB"})
+_READY = frozenset({"UUID", "URI", "ADDRESS", "READY_MARK"})
+
+
+def effect(store: Store, config: LabConfig, text: str, environment: Mapping[str, Any]) -> str | None:
+    """Carry out a VM's command on its host and return what it prints; None where it is no such command.
+
+    Raises PluginError as the command would fail.
+    """
+    keys = environment.keys()
+    if environment.get("URI") not in config.hosts or not (keys >= _SIZE or keys >= _READY):
+        return None
+    from lab.plugins.libvirt_host import Host
+
+    host = Host(store, config.hosts[environment["URI"]])
+    told = {str(key): str(value) for key, value in environment.items()}
+    try:
+        return _resize(host, told) if keys >= _SIZE else _ready(host, told)
+    except _RefusedError as error:
+        raise PluginError(f"exit status 1: running {json.dumps(text)}:\n{error}\n") from None
+
+
+class _RefusedError(Exception):
+    """The script ends with exit status 1 and this text."""
+
+
+def _resize(host: Any, told: Mapping[str, str]) -> str:
+    from lab.plugins.libvirt_domain import restart_domain
+    from lab.plugins.libvirt_storage import grow_volume
+
+    cores, memory, disk = (int(told[key]) for key in ("CORES", "MEMORY_MIB", "DISK_MIB"))
+    with host.changing() as state:
+        record = state.records("domains").get(told["UUID"])
+        if record is None:
+            raise _RefusedError(_missing(told))
+        try:
+            grow_volume(state, told["POOL"], told["VOLUME"], disk)
+        except ValueError as error:
+            raise _RefusedError(
+                f"{told['VM']}: its disk has {error}, the settings say {disk}MiB: a disk never shrinks"
+            ) from None
+        if (record["vcpu"], record["memory"]) != (cores, memory) or not record["running"]:
+            restart_domain(state, record, cores, memory)
+    pins = f" on host CPUs {told['CPU_PINNING']}" if told.get("CPU_PINNING") else ""
+    return f"{told['VM']}: {cores} vCPUs{pins}, {memory} MiB of memory, {disk} MiB of disk"
+
+
+def _ready(host: Any, told: Mapping[str, str]) -> str:
+    record = host.now().records("domains").get(told["UUID"])
+    if record is None:
+        raise _RefusedError(_missing(told))
+    if not record["running"]:
+        raise _RefusedError(f"{told['VM']} is shut off; once you know why: virsh -c {told['URI']} start {told['VM']}")
+    return f"{told['VM']} is ready at {told['ADDRESS']}"
+
+
+def _missing(told: Mapping[str, str]) -> str:
+    return (
+        f"{told['VM']} is not defined at {told['URI']}; if it was deleted behind the program's back, tell the engine:"
+        " pulumi refresh, and then run the update again"
+    )
