@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cloudctl import exits
-from cloudctl.commands import capacity, config, gpus, host, init, phases, power, recover, status
+from cloudctl.commands import capacity, config, explain, flip, gpus, host, init, phases, power, recover, status
 
 app = typer.Typer(
     name="cloudctl",
@@ -45,4 +45,6 @@ app.add_typer(config.app, name="config")
 app.command("init")(init.init)
 app.command("start")(power.start)
 app.command("stop")(power.stop)
+app.add_typer(flip.app, name="flip")
 app.command("recover")(recover.recover)
+app.command("explain")(explain.explain)

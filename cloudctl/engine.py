@@ -78,10 +78,19 @@ class Engine:
         if done.returncode != 0:
             raise CannotTellError(f"the state of stack {stack} was not taken: {done.stderr.strip()}")
 
-    def attended(self, arguments: Sequence[str]) -> int:
-        """Run a command on the caller's own terminal and return its exit status."""
-        command = [self.path(), *arguments]
-        return self._runner(command, cwd=self._project, env=self._environment, check=False).returncode
+    def attended(self, arguments: Sequence[str], events: Path | None = None) -> int:
+        """Run a command on the caller's own terminal and return its exit status.
+
+        ``events``: a file for the engine's events, a JSON object a line; secrets are masked there.
+        """
+        command, environment = [self.path(), *arguments], self._environment
+        if events:
+            # --event-log belongs to the engine's interface for programs and is hidden from people behind this variable.
+            command, environment = (
+                [*command, "--event-log", str(events)],
+                {**environment, "PULUMI_DEBUG_COMMANDS": "true"},
+            )
+        return self._runner(command, cwd=self._project, env=environment, check=False).returncode
 
     def _stacks(self) -> list[dict[str, Any]]:
         return list(self._json(["stack", "ls", "--json"], "the list of stacks"))

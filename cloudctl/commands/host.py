@@ -11,6 +11,7 @@ from cloudctl import console, exits
 from cluster.problems import InputError, Problem
 
 if TYPE_CHECKING:
+    from cluster.host.model import HostFacts
     from cluster.settings.model import Host
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What a host is and has.")
@@ -34,7 +35,8 @@ def facts(
     """Read a host: processors, memory, pools, links, IOMMU groups, GPUs, VMs and whose they are. Changes nothing.
 
     The file can stand in for the host: in hosts[].facts, with --host-file, and in the lab. What could not be read
-    is listed under "unknown" with its reason: fill it in by hand. Exit code 3 then.
+    is listed under "unknown" with its reason: fill it in by hand. Exit code 3 then. Needs no root: what this user may
+    not read is unknown, what this user may only read is told.
 
     \b
     Examples:
@@ -52,9 +54,23 @@ def facts(
     if out is not None:
         out.write_text(dump_facts(found))
         console.note(f"wrote {out}")
-    for path, why in found.unknown.items():
-        console.note(f"unknown: {path}: {why}")
+    _note_gaps(found, uri)
     raise typer.Exit(exits.UNKNOWN if found.unknown else exits.OK)
+
+
+def _note_gaps(facts: HostFacts, uri: str) -> None:
+    """Say what is not known, each reason once, and what to do about it where that is known."""
+    from cluster.remedies import remedy_for
+
+    gaps: dict[str, list[str]] = {}
+    for path, why in facts.unknown.items():
+        gaps.setdefault(why, []).append(path)
+    for why, paths in gaps.items():
+        known = remedy_for(why, uri)
+        console.note(f"unknown: {', '.join(paths)}: {why}" + (f"; {known}" if known else ""))
+    if facts.denied:
+        known = remedy_for(facts.denied, uri)
+        console.note(f"libvirt may be read but not used: {facts.denied}" + (f"; {known}" if known else ""))
 
 
 @app.command("schema")

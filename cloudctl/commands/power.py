@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,6 +27,7 @@ def start(
     If every machine of the stack is there and some are off, those that are off are started through libvirt, control
     planes first, and Pulumi is not called. Otherwise this runs
     pulumi up --policy-pack policies, which previews, asks and then changes. With --dry-run: the preview only.
+    Where that fails, each cause follows in three lines: what failed, why, what to do (see cloudctl explain).
 
     \b
     Examples:
@@ -40,11 +42,11 @@ def start(
     virsh = Virsh()
     groups = _standing(settings, chosen.owner)
     if groups is None:
-        raise typer.Exit(_up(chosen, yes=yes, dry_run=dry_run))
+        raise typer.Exit(_up(chosen, settings, yes=yes, dry_run=dry_run))
     off = [vm.name for group in groups for vm in group.in_state("shut-off")]
     if not off:
         console.say(f"every machine of {chosen.name} is on")
-        raise typer.Exit(_up(chosen, yes=yes, dry_run=dry_run))
+        raise typer.Exit(_up(chosen, settings, yes=yes, dry_run=dry_run))
     if dry_run:
         console.say(f"would start, control planes first: {', '.join(off)}")
         return
@@ -105,7 +107,9 @@ def _standing(settings: Settings, owner: str) -> tuple[Group, Group] | None:
     return None if any(group.in_state("absent") for group in groups) else groups
 
 
-def _up(chosen: Stack, *, yes: bool, dry_run: bool) -> int:
+def _up(chosen: Stack, settings: Settings, *, yes: bool, dry_run: bool) -> int:
+    import tempfile
+
     from cloudctl.engine import Engine
 
     words = ["preview" if dry_run else "up", "--stack", chosen.name]
@@ -115,4 +119,22 @@ def _up(chosen: Stack, *, yes: bool, dry_run: bool) -> int:
     if yes and not dry_run:
         words.append("--yes")
     console.note(f"pulumi {' '.join(words)}")
-    return exits.OK if Engine(project.root()).attended(words) == 0 else exits.REFUSED
+    with tempfile.TemporaryDirectory() as folder:
+        events = Path(folder) / "events.jsonl"
+        if Engine(project.root()).attended(words, events) == 0:
+            return exits.OK
+        _explain(events, settings, chosen.name)
+    return exits.REFUSED
+
+
+def _explain(events: Path, settings: Settings, stack: str) -> None:
+    """Print what is known of each failure; what nobody knows the engine has printed itself."""
+    from cloudctl import failures
+    from cloudctl.commands.explain import show
+
+    text = events.read_text() if events.exists() else ""
+    uri = settings.hosts[0].uri if len(settings.hosts) == 1 else "URI"
+    known = [each for each in failures.explain(failures.read(text).failures, uri, stack) if each.remedy]
+    if known:
+        console.say("\nwhat failed, why, and what to do:")
+        show(known)

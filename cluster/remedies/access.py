@@ -115,7 +115,8 @@ LOST = (
     fault(
         "connection-lost",
         r"procedure interrupted while awaiting response|End of file while reading data|Connection reset by peer"
-        r"|broken pipe|use of closed network connection|client socket is closed|Cannot recv data|\bEOF$",
+        r"|broken pipe|use of closed network connection|client socket is closed|Cannot recv data|\bEOF$"
+        r"|(?:^|: )invalid argument$",
         "libvirt, or the way to it, went away in the middle of the work; what was begun may be there",
         "start it again (sudo systemctl restart libvirtd; VMs run on), then find what was begun: cloudctl recover"
         " --stack"

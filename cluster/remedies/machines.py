@@ -94,8 +94,8 @@ FAULTS = (
     fault(
         "disk-broken",
         r"Image is not in (?P<format>\w+) format|not a valid qcow2|header of 8 bytes|Image is corrupt"
-        r"|error while determining image type for (?P<file>\S+?):",
-        "the disk image is damaged, or of another format than it is said to be {file}",
+        r"|error while determining image type for (?P<file>\S+?): (?:expected|EOF)",
+        "the disk image {file} is damaged, or of another format than it is said to be",
         "look at it: qemu-img check FILE; a base image of ours is built anew once its file in .cloud/{stack}/images is"
         " removed; one of your own is named in images.url",
     ),

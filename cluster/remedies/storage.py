@@ -61,7 +61,7 @@ FAULTS = (
     ),
     fault(
         "image-missing",
-        r"error while (?:opening|uploading source) (?P<image>\S+?):? .*no such file or directory"
+        r"error while (?:determining image type for|opening) (?P<image>\S+): .*(?:no such file|permission denied)"
         r"|error accessing remote resource: (?P<url>\S+)|error while downloading (?P<from>\S+?):",
         "the image {image}{url}{from} cannot be read",
         "an image of ours is built anew by the next run; one of your own: mend images.url, and images.checksum with it",

@@ -102,6 +102,8 @@ elif words[:2] == ["config", "set"]:
     with (home / "values").open("a") as values:
         values.write(json.dumps([words[words.index("--path") + 1], value]) + "\\n")
 elif words[0] in ("up", "preview", "refresh"):
+    if "--event-log" in words and (home / "events.jsonl").exists():
+        pathlib.Path(words[words.index("--event-log") + 1]).write_text((home / "events.jsonl").read_text())
     sys.exit(int((home / "status").read_text()) if (home / "status").exists() else 0)
 else:
     sys.exit("error: unknown command")
@@ -141,6 +143,10 @@ class Project:
     def calls(self) -> list[list[str]]:
         log = self.backend / "calls"
         return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+    def runs(self) -> list[list[str]]:
+        """Return the calls without where their events went."""
+        return [words[: words.index("--event-log")] if "--event-log" in words else words for words in self.calls()]
 
     def environments(self) -> list[str]:
         """Return the backend that each call to the engine was for."""

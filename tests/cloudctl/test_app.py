@@ -38,7 +38,20 @@ ALL = dict(commands(typer.main.get_command(app)))
 
 def test_the_commands_are_those_of_the_requirement() -> None:
     assert {name[0] for name in ALL} == {
-        *("status", "capacity", "gpus", "phases", "host", "config", "init", "start", "stop", "recover")
+        *(
+            "status",
+            "capacity",
+            "gpus",
+            "phases",
+            "host",
+            "config",
+            "init",
+            "start",
+            "stop",
+            "flip",
+            "recover",
+            "explain",
+        )
     }
 
 

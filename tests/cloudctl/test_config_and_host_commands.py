@@ -90,11 +90,34 @@ def test_facts_of_a_host_that_does_not_answer_are_unknown_not_zero(
 def test_facts_are_yaml_that_reads_back_or_json(
     project: Project, cloudctl: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(collect, "probe", lambda host: Sections({}, {}))
+    monkeypatch.setattr(collect, "probe", lambda *_: Sections({}, {}))
     result = cloudctl("host", "facts", "--name", "ws")
     (project.folder / "read.yaml").write_text(result.stdout)
     assert load_facts(project.folder / "read.yaml")[0].name == "ws"
     assert json.loads(cloudctl("host", "facts", "--name", "ws", "--json").stdout)["name"] == "ws"
+
+
+def test_each_reason_is_told_once_with_its_remedy(
+    project: Project, cloudctl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "error: Failed to connect socket to '/var/run/libvirt/libvirt-sock-ro': Permission denied"
+    monkeypatch.setattr(
+        collect, "probe", lambda *_: Sections({"cpuinfo": "processor: 0", "iommu": "0"}, {"libvirt": words})
+    )
+    result = cloudctl("host", "facts", "--name", "ws", "--out", "ws2.yaml")
+    assert result.exit_code == 3
+    (told,) = [line for line in result.stderr.splitlines() if words in line]
+    assert told.startswith("unknown: libvirt, ")
+    assert "domains" in told.partition(words)[0]
+    assert told.count("sudo usermod -aG libvirt $USER") == 1
+
+
+def test_a_user_who_may_only_read_is_told_so(project: Project, cloudctl: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = "error: Failed to connect socket to '/var/run/libvirt/libvirt-sock': Permission denied"
+    monkeypatch.setattr(collect, "probe", lambda *_: Sections({}, {"manage": words}))
+    result = cloudctl("host", "facts", "--name", "ws")
+    assert "libvirt may be read but not used" in result.stderr
+    assert "sudo usermod -aG libvirt $USER" in result.stderr
 
 
 @pytest.mark.parametrize(

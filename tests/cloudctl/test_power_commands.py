@@ -7,12 +7,14 @@ import json
 import stat
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cloudctl.conftest import SETTINGS, Project, Run
 
+CAPTURED = Path(__file__).parent / "captured"
 MARK = '<owner xmlns="urn:inference-cloud:owner">{}</owner>'
 
 FAKE_VIRSH = """#!{python}
@@ -102,6 +104,17 @@ def test_a_dry_run_says_the_order_and_changes_nothing(libvirt: Libvirt, cloudctl
     assert libvirt.calls() == []
 
 
+def test_the_owner_is_read_among_other_marks(libvirt: Libvirt, cloudctl: Run) -> None:
+    # as virsh metadata of libvirt 9.0 prints the element that cluster/render/domain_xml.py writes
+    libvirt.has(control_1="running", gpu_1="running")
+    script = libvirt.home.parent / "bin" / "virsh"
+    wrapped = "<vm>\\n  <image>0123456789ab</image>\\n  <owner>{}</owner>\\n</vm>"
+    script.write_text(script.read_text().replace(repr(MARK), repr(wrapped).replace("\\\\n", "\\n")))
+    assert cloudctl("stop", "--stack", "prod", "--dry-run").exit_code == 0
+    libvirt.has(control_1="running", gpu_1=("running", "hpc"))
+    assert cloudctl("stop", "--stack", "prod", "--dry-run").exit_code == 1
+
+
 @pytest.mark.parametrize("owner", ["hpc", "cloud/dev", None])
 @pytest.mark.parametrize("verb", ["start", "stop"])
 def test_a_vm_without_our_mark_means_that_none_is_touched(
@@ -151,26 +164,52 @@ def test_start_switches_stopped_machines_on_control_planes_first_without_the_eng
 def test_start_brings_up_a_stack_that_is_not_there(libvirt: Libvirt, project: Project, cloudctl: Run) -> None:
     libvirt.has(control_1="running")
     assert cloudctl("start", "--stack", "prod", "--yes").exit_code == 0
-    assert project.calls() == [["up", "--stack", "prod", "--policy-pack", "policies", "--yes"]]
+    assert project.runs() == [["up", "--stack", "prod", "--policy-pack", "policies", "--yes"]]
     assert libvirt.calls() == []
 
 
 def test_start_goes_on_with_a_stack_whose_machines_all_run(libvirt: Libvirt, project: Project, cloudctl: Run) -> None:
     libvirt.has(control_1="running", gpu_1="running")
     cloudctl("start", "--stack", "prod")
-    assert project.calls() == [["up", "--stack", "prod", "--policy-pack", "policies"]]
+    assert project.runs() == [["up", "--stack", "prod", "--policy-pack", "policies"]]
 
 
 def test_a_dry_run_of_a_start_from_nothing_is_a_preview(libvirt: Libvirt, project: Project, cloudctl: Run) -> None:
     libvirt.has()
     cloudctl("start", "--stack", "prod", "--dry-run", "--yes")
-    assert project.calls() == [["preview", "--stack", "prod", "--policy-pack", "policies"]]
+    assert project.runs() == [["preview", "--stack", "prod", "--policy-pack", "policies"]]
 
 
 def test_an_update_that_fails_is_exit_code_1(libvirt: Libvirt, project: Project, cloudctl: Run) -> None:
     libvirt.has()
     (project.backend / "status").write_text("255")
     assert cloudctl("start", "--stack", "prod", "--yes").exit_code == 1
+
+
+def test_each_failure_of_an_update_is_explained_in_three_lines(
+    libvirt: Libvirt, project: Project, cloudctl: Run
+) -> None:
+    libvirt.has()
+    (project.backend / "status").write_text("255")
+    (project.backend / "events.jsonl").write_text((CAPTURED / "up-libvirtd-killed.events.jsonl").read_text())
+    result = cloudctl("start", "--stack", "prod", "--yes")
+    assert result.exit_code == 1
+    title, what, why, do = result.stdout.strip().splitlines()
+    assert title == "what failed, why, and what to do:"
+    assert what == "vm (Domain), pool (Pool), net (Network)"
+    assert why.startswith("  why: libvirt, or the way to it, went away in the middle of the work")
+    assert "cloudctl recover --stack prod --strays" in do
+
+
+def test_what_nobody_knows_is_left_to_the_engine_which_printed_it(
+    libvirt: Libvirt, project: Project, cloudctl: Run
+) -> None:
+    libvirt.has()
+    (project.backend / "status").write_text("255")
+    said = {"severity": "error", "message": "something new", "urn": "urn:pulumi:prod::p::t:i:T::a"}
+    (project.backend / "events.jsonl").write_text(json.dumps({"diagnosticEvent": said}) + "\n")
+    result = cloudctl("start", "--stack", "prod", "--yes")
+    assert (result.exit_code, result.stdout) == (1, "")
 
 
 def test_start_names_a_settings_file_of_another_place(libvirt: Libvirt, project: Project, cloudctl: Run) -> None:
