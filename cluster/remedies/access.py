@@ -32,8 +32,7 @@ FAULTS = (
         r"|Too many authentication failures",
         "the host does not let this user in by SSH",
         "give it your public key (ssh-copy-id USER@HOST) and name the user in hosts[].uri; a key with a passphrase"
-        " needs"
-        " a running ssh-agent",
+        " needs a running ssh-agent",
     ),
     fault(
         "host-silent",
@@ -73,8 +72,8 @@ FAULTS = (
         "remote-socket",
         r"failed to connect to libvirt on the remote host",
         "SSH gets to the host, but there libvirt does not run, or its socket is closed to this user",
-        "on the host: sudo systemctl enable --now libvirtd && sudo usermod -aG libvirt $USER, then log in again; check:"
-        " {virsh} list",
+        "on the host: sudo systemctl enable --now libvirtd && sudo usermod -aG libvirt $USER, then log in again;"
+        " check: {virsh} list",
     ),
     fault(
         "libvirt-not-running",
@@ -119,8 +118,7 @@ LOST = (
         r"|(?:^|: )invalid argument$",
         "libvirt, or the way to it, went away in the middle of the work; what was begun may be there",
         "start it again (sudo systemctl restart libvirtd; VMs run on), then find what was begun: cloudctl recover"
-        " --stack"
-        " {stack} --strays, then run the same again",
+        " --stack {stack} --strays, then run the same again",
     ),
 )
 """Looked at last: many errors that have a better reason end in such words."""

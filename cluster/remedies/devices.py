@@ -19,8 +19,7 @@ FAULTS = (
         r"(?:vfio (?:error: )?(?P<device>[0-9a-f:.]+): )?group (?P<group>\d+) is not viable",
         "IOMMU group {group} holds a function that a driver of the host still uses, beside {device}",
         "see what is in it: ls /sys/kernel/iommu_groups/{group}/devices; list them all in"
-        " machines[].gpus[].siblings, or"
-        " move the card to a slot with a group of its own",
+        " machines[].gpus[].siblings, or move the card to a slot with a group of its own",
     ),
     fault(
         "vfio-missing",
@@ -34,8 +33,7 @@ FAULTS = (
         r"failed to open /dev/vfio/(?P<group>\d+): (?P<why>Device or resource busy|No such file or directory)",
         "IOMMU group {group} cannot be opened ({why}): another process has it, or a function in it left vfio-pci",
         "who has it: sudo fuser -v /dev/vfio/{group}; which driver: ls -l"
-        " /sys/kernel/iommu_groups/{group}/devices/*/driver;"
-        " end that process, then run the same again",
+        " /sys/kernel/iommu_groups/{group}/devices/*/driver; end that process, then run the same again",
     ),
     fault(
         "passthrough-off",
@@ -48,16 +46,15 @@ FAULTS = (
         r"Device (?P<device>[0-9a-f:.]+) not found: could not access (?P<path>\S+)"
         r"|could not access /sys/bus/pci/devices/(?P<gone>[0-9a-f:.]+)/",
         "the host has no PCI function {device}{gone} any more: a card was taken out or renumbered, or fell off the bus",
-        "what is there now: cloudctl gpus; write its address into machines[].gpus; a card that hangs comes back with a"
-        " cold start of the host",
+        "what is there now: cloudctl gpus; write its address into machines[].gpus; a card that hangs comes back with"
+        " a cold start of the host",
     ),
     fault(
         "device-bind",
         r"Failed to (?:bind|unbind|add) PCI device '(?P<device>[0-9a-f:.]+)'",
         "PCI function {device} does not go from its driver to vfio-pci: something on the host uses the card",
-        "who uses it: sudo fuser -v /dev/nvidia* /dev/dri/*; end that (a display manager, nvidia-persistenced),"
-        " then run"
-        " the same again",
+        "who uses it: sudo fuser -v /dev/nvidia* /dev/dri/*; end that (a display manager, nvidia-persistenced), then"
+        " run the same again",
     ),
     fault(
         "device-reset",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from cluster.remedies.fault import fault
 
-_AGAIN = "then run the same again"
-
 FAULTS = (
     fault(
         "vm-name-taken",
@@ -23,7 +21,7 @@ FAULTS = (
         "vm-running",
         r"domain is already (?:running|active)",
         "the VM is there already and runs, but the state does not know it: an earlier run was cut off",
-        "cloudctl recover --stack {stack} --strays, " + _AGAIN,
+        "cloudctl recover --stack {stack} --strays, then run the same again",
     ),
     fault(
         "kvm-missing",
@@ -31,8 +29,7 @@ FAULTS = (
         r"|KVM is not available",
         "the host offers no KVM to this VM",
         "switch VT-x or AMD-V on in the firmware setup and load the module (sudo modprobe kvm_intel, or kvm_amd);"
-        " check:"
-        " ls -l /dev/kvm; on a machine that has none: hosts[].emulation: true",
+        " check: ls -l /dev/kvm; on a machine that has none: hosts[].emulation: true",
     ),
     fault(
         "hugepages-missing",
@@ -40,16 +37,15 @@ FAULTS = (
         r"|Insufficient free host memory pages"
         r"|Unable to find any usable hugetlbfs mount for (?P<kib>\d+) KiB|preallocat\w+ .*(?:huge|Cannot allocate)",
         "the host has no huge pages of that size left for the VM",
-        "reserve them: hugepagesz=1G hugepages=N on the kernel's command line (2 MiB: sysctl vm.nr_hugepages=N), mount"
-        " hugetlbfs at /dev/hugepages; or leave machines[].hugepages out; check: grep Huge /proc/meminfo",
+        "reserve them: hugepagesz=1G hugepages=N on the kernel's command line (2 MiB: sysctl vm.nr_hugepages=N),"
+        " mount hugetlbfs at /dev/hugepages; or leave machines[].hugepages out; check: grep Huge /proc/meminfo",
     ),
     fault(
         "memory-short",
         r"cannot set up guest memory|Cannot allocate memory",
         "the host has too little free memory for the VM",
         "what runs there: {virsh} list; stop some of it or give the VM less (machines[].memory); check: cloudctl"
-        " capacity"
-        " --stack {stack}",
+        " capacity --stack {stack}",
     ),
     fault(
         "firmware-missing",
@@ -89,15 +85,15 @@ FAULTS = (
         "disk-in-use",
         r'Failed to get (?:shared )?"(?:write|consistent read)" lock',
         "another VM, or another process, has the disk open",
-        "which: sudo fuser -v FILE on the host; no two VMs may have one disk; end it, " + _AGAIN,
+        "which: sudo fuser -v FILE on the host; no two VMs may have one disk; end it, then run the same again",
     ),
     fault(
         "disk-broken",
         r"Image is not in (?P<format>\w+) format|not a valid qcow2|header of 8 bytes|Image is corrupt"
         r"|error while determining image type for (?P<file>\S+?): (?:expected|EOF)",
         "the disk image {file} is damaged, or of another format than it is said to be",
-        "look at it: qemu-img check FILE; a base image of ours is built anew once its file in .cloud/{stack}/images is"
-        " removed; one of your own is named in images.url",
+        "look at it: qemu-img check FILE; a base image of ours is built anew once its file in .cloud/{stack}/images"
+        " is removed; one of your own is named in images.url",
     ),
     fault(
         "backing-file",
@@ -109,10 +105,8 @@ FAULTS = (
         "disk-missing",
         r"Cannot access storage file '(?P<disk>[^']+)'.*: (?P<why>No such file or directory|Permission denied)",
         "QEMU cannot open the disk {disk}: {why}",
-        "if it is gone: pulumi refresh --stack {stack}, "
-        + _AGAIN
-        + "; if it may not be read: every folder above has to"
-        " let libvirt's QEMU user through (namei -l FILE)",
+        "if it is gone: pulumi refresh --stack {stack}, then run the same again; if it may not be read: every folder"
+        " above has to let libvirt's QEMU user through (namei -l FILE)",
     ),
     fault(
         "disk-permission",

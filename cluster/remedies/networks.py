@@ -28,8 +28,7 @@ FAULTS = (
         r"bridge name '(?P<bridge>[^']+)' already in use|creating bridge interface (?P<other>\S+): File exists",
         "the host has a bridge {bridge}{other} already",
         "whose it is: {virsh} net-list --all, ip link show {bridge}{other}; take that one away, or run the same"
-        " again so"
-        " that libvirt picks another",
+        " again so that libvirt picks another",
     ),
     fault(
         "dns-address-taken",

@@ -11,9 +11,8 @@ FAULTS = (
         "pool-full",
         r"No space left on device|Disk quota exceeded|File too large",
         "the pool's disk is full",
-        "free space on it (df -h, {virsh} vol-list POOL), or set hosts[].pool.path to a larger disk before the"
-        " first up;"
-        " then: cloudctl recover --stack {stack} --strays, then run the same again",
+        "free space on it (df -h, {virsh} vol-list POOL), or set hosts[].pool.path to a larger disk before the first"
+        " up; then: cloudctl recover --stack {stack} --strays, then run the same again",
     ),
     fault(
         "pool-name-taken",
