@@ -229,10 +229,10 @@ def _show(data: dict[str, Any]) -> None:
 
 _STATES = {
     "made": "in the VM",
-    "making": "VM is being made",
-    "void": "void: VM was not made",
-    "by-hand": "kept, VM is not there",
-    "unknown": "host did not answer",
+    "making": "being made",
+    "void": "void: not made",
+    "by-hand": "kept, not made",
+    "unknown": "not known",
 }
 
 

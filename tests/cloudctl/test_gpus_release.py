@@ -55,7 +55,7 @@ def test_a_card_whose_vm_was_not_made_is_free_and_the_lease_is_void(cloudctl: Ru
     assert (row["vm"], row["owner"], row["state"]) == ("gpu-1", "cloud/prod", "void")
     assert any("the lease is void and the card is free" in note for note in data["notes"])
     shown = cloudctl("gpus", *PROD).stdout
-    assert "void: VM was not made" in shown
+    assert "void: not made" in shown
     assert f"free: {A} on ws" in shown
 
 
