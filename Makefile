@@ -14,6 +14,7 @@ PACE ?=
 # more arguments for pytest, e.g. make test TESTS="tests/budget -k gpu"; for one file's coverage is no measure: make quick
 TESTS ?= tests
 LIBVIRT_TESTS ?= tests/libvirt
+TEST_IMAGE := .lab/images/test.qcow2
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -102,7 +103,9 @@ test-cloud-all: lint types engine ## all tests: the slow ones too, and what need
 
 # Inside, there is no network but its own: what must be fetched or built is made ready outside, first.
 test-libvirt: engine plugin ## the program on a real libvirtd of its own, with VMs in emulation; needs root
-	@$(PY) -m lab.hypervisor exec -- $(PY) -m pytest $(LIBVIRT_TESTS) -p toolchain.skips
+	@rm -f $(TEST_IMAGE) && mkdir -p $(dir $(TEST_IMAGE)) && $(PY) -m lab.debian --built $(TEST_IMAGE)
+	@CLOUD_TEST_IMAGE=$(CURDIR)/$(TEST_IMAGE) $(PY) -m lab.hypervisor exec --cards $(HOST) -- \
+	  $(PY) -m pytest $(LIBVIRT_TESTS) -p toolchain.skips
 
 quick: engine ## tests without lint, types and coverage; TESTS="tests/budget -k gpu" for some
 	@$(PY) -m pytest -n 2 --dist loadgroup -m "not slow and not daemon" $(TESTS)

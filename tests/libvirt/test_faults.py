@@ -1,0 +1,191 @@
+"""Faults on a real libvirtd: each gives one clear error with a remedy, loses nothing, and the next up goes on.
+
+The VMs here have an empty disk: they are made and started, and nobody waits for a system in them.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from lab.hypervisor import daemons
+from tests.libvirt import stage
+from tests.libvirt.stage import Stage, machine, virsh
+
+FOREIGN = """\
+<domain type='qemu'><name>control-1</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>
+<os><type arch='x86_64' machine='q35'>hvm</type></os></domain>
+"""
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Stage]:
+    """A stack of one VM with an empty disk, not up yet; afterwards nothing of it is left."""
+    made = stage.make(tmp_path / "lab", "faults", real=stage.QUICK)
+    disk = tmp_path / "empty.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", disk, "1G"], check=True)
+    stage.place_image(made, disk)
+    yield made
+    if made.export():
+        made.cloudctl("recover", "--stack", made.place.stack, "--strays", "--yes")
+        made.done("destroy")
+    assert stage.everything() == stage.NOTHING
+
+
+def test_a_vm_of_the_same_name_made_by_someone_else_is_never_touched(empty: Stage, tmp_path: Path) -> None:
+    (tmp_path / "vm.xml").write_text(FOREIGN)
+    virsh("define", str(tmp_path / "vm.xml"))
+    before = virsh("dumpxml", "control-1")
+    try:
+        for words in (("preview",), ("up",)):
+            text = empty.refused(*words)
+            assert "vm control-1 is already defined on host here (shut-off, owner not known)" in text
+            assert "choose another machines[].name" in text
+        assert virsh("dumpxml", "control-1") == before
+        assert empty.export() == [] or [each["type"] for each in empty.export()] == ["pulumi:pulumi:Stack"]
+    finally:
+        virsh("undefine", "control-1")
+    empty.done("up")
+
+
+def test_an_image_that_is_not_there_or_broken_is_named(empty: Stage, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.qcow2"
+    broken.write_bytes(b"this is no disk image" * 1000)
+    for url, reason in ((tmp_path / "nowhere.qcow2", "nowhere.qcow2"), (broken, "broken.qcow2")):
+        empty.document["images"] |= {"url": str(url)}
+        text = empty.refused("up")
+        assert reason in text
+        assert "images.url" in text
+        assert virsh("list", "--all", "--name") == ""
+    del empty.document["images"]["url"]
+    empty.done("up")
+
+
+def test_a_machine_without_xsltproc_is_told_before_anything_changes(empty: Stage, tmp_path: Path) -> None:
+    with covered("/usr/bin/xsltproc", tmp_path):
+        text = empty.refused("up")
+    assert "xsltproc" in text
+    assert "install" in text
+    assert stage.everything() == stage.NOTHING
+    empty.done("up")
+
+
+def test_a_wrong_uri_is_one_error(empty: Stage) -> None:
+    right = empty.document["hosts"][0]["uri"]
+    empty.document["hosts"][0]["uri"] = "qemu+unix:///system?socket=/nowhere/libvirt-sock"
+    text = empty.refused("preview")
+    assert "/nowhere/libvirt-sock" in text
+    assert "1 reason" in text
+    empty.document["hosts"][0]["uri"] = right
+    empty.done("preview")
+
+
+def test_an_address_that_answers_already_is_refused(empty: Stage) -> None:
+    empty.done("up")
+    bridge = virsh("net-info", "faults").partition("Bridge:")[2].strip()
+    subprocess.run(["ip", "address", "add", "192.168.200.55/32", "dev", bridge], check=True)
+    empty.document["machines"].append(machine("worker-1", "192.168.200.55"))
+    text = empty.refused("preview")
+    assert "192.168.200.55" in text
+    assert "answers" in text
+    subprocess.run(["ip", "address", "delete", "192.168.200.55/32", "dev", bridge], check=True)
+    empty.done("preview")
+
+
+def test_a_pool_that_fills_up_while_it_is_used(empty: Stage, tmp_path: Path) -> None:
+    mount = Path("/var/lib/libvirt/small")
+    with small_disk(tmp_path, mount):
+        empty.document["hosts"][0]["pool"]["path"] = str(mount / "pool")
+        disk = tmp_path / "large.qcow2"
+        subprocess.run(
+            ["qemu-img", "create", "-q", "-f", "qcow2", "-o", "preallocation=full", disk, "200M"], check=True
+        )
+        stage.place_image(empty, disk)
+        hog = mount / "hog"
+        with when(Path("/etc/libvirt/storage/faults.xml").exists, lambda: fill(mount, hog)):
+            text = empty.refused("up", "--skip-preview")
+        assert "No space left on device" in text
+        said = empty.cloudctl("explain", str(empty.outcomes[-1].log))
+        assert "pool" in said.stdout
+        hog.unlink()
+        empty.cloudctl("recover", "--stack", empty.place.stack, "--strays", "--yes")
+        empty.done("up")
+        empty.done("destroy")
+
+
+@pytest.mark.parametrize("moment", ["storage/faults.xml", "qemu/control-1.xml"])
+def test_libvirtd_dies_while_things_are_made(empty: Stage, moment: str) -> None:
+    with when((Path("/etc/libvirt") / moment).exists, lambda: daemons.stop(kill=True)):
+        text = empty.refused("up")
+    assert daemons.pid_of("libvirtd") is None, text
+    daemons.start()
+    mended = empty.cloudctl("recover", "--stack", empty.place.stack, "--strays", "--yes")
+    assert mended.returncode == 0, mended.stdout + mended.stderr
+    empty.done("up")
+    outcome = empty.done("up")
+    assert outcome.summary is not None
+    assert outcome.summary.changed == 0
+
+
+@contextmanager
+def covered(path: str, folder: Path) -> Iterator[None]:
+    """Hide a program behind a file that cannot be run; only this hypervisor sees it so."""
+    cover = folder / "cover"
+    cover.touch(mode=0o644)
+    subprocess.run(["mount", "--bind", str(cover), path], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", path], check=True)
+
+
+@contextmanager
+def small_disk(folder: Path, mount: Path) -> Iterator[None]:
+    """Mount a file system of 8 GiB that takes hardly any room itself."""
+    disk = folder / "small.ext4"
+    with disk.open("wb") as file:
+        file.truncate(8 * 2**30)
+    subprocess.run(["mkfs.ext4", "-q", "-E", "lazy_itable_init=1,lazy_journal_init=1", disk], check=True)
+    mount.mkdir(parents=True)
+    subprocess.run(["mount", "-o", "loop", disk, mount], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", mount], check=True)
+        mount.rmdir()
+
+
+def fill(mount: Path, hog: Path) -> None:
+    """Leave 20 MiB on a file system."""
+    free = int(subprocess.run(["df", "--output=avail", "-B1", mount], capture_output=True, text=True).stdout.split()[1])
+    subprocess.run(["fallocate", "-l", str(free - 20 * 2**20), hog], check=True)
+
+
+@contextmanager
+def when(condition: Callable[[], bool], act: Callable[[], None]) -> Iterator[None]:
+    """Do something as soon as a condition holds while the block runs; the block fails if it never held."""
+    over = threading.Event()
+    acted: list[bool] = []
+
+    def watch() -> None:
+        while not over.is_set():
+            if condition():
+                act()
+                acted.append(True)
+                return
+            time.sleep(0.01)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+    assert acted, "the moment never came"
