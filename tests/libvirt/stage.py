@@ -139,7 +139,7 @@ def make(home: Path, stack: str, **sections: Any) -> Stage:
 
 
 def place_image(stage: Stage, image: Path) -> None:
-    """Lay a built image where the program would build it: as the program itself, it finds that nothing is to be done."""
+    """Lay a built image where the program would build it, which then finds that there is nothing to do."""
     digest = base_digest(from_file(stage.place.config_file))
     target = stage.run_dir / "images" / f"base-{digest}.qcow2"
     target.parent.mkdir(parents=True, exist_ok=True)

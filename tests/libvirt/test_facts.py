@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -70,6 +71,7 @@ def define(tmp_path: Path) -> Iterator[Callable[[str, str], None]]:
         for name in set(everything()[kind]) - set(before[kind]):
             virsh(f"{verb}-destroy", name, check=False)
             virsh(f"{verb}-undefine", name)
+    shutil.rmtree(FOLDER, ignore_errors=True)
     assert everything() == before
 
 
