@@ -103,8 +103,9 @@ def test_a_daemon_is_killed_and_started_again() -> None:
 
 def test_qemu_is_asked_once_what_it_can_do() -> None:
     """Else every look at a VM starts an emulator, for seconds: as with a /dev/kvm that seems usable, but is not."""
-    ask = "virsh -q -c qemu:///system domcapabilities >/dev/null && stat -c %n:%Z /var/cache/libvirt/qemu/capabilities/*"
-    process = start("bash", "-c", f"({ask}) && sleep 1.1 && ({ask})")
+    ask = "virsh -q -c qemu:///system domcapabilities >/dev/null"
+    look = "stat -c %n:%Z /var/cache/libvirt/qemu/capabilities/*"
+    process = start("bash", "-c", f"{ask} && {look} && sleep 1.1 && {ask} && {look}")
     out, _ = process.communicate(timeout=300)
     assert process.returncode == 0, out
     lines = out.splitlines()

@@ -75,7 +75,7 @@ def _class(device: PciDevice) -> int:
 def _bridges(listed: Mapping[str, Function]) -> dict[str, Function]:
     """Return the listed bridges with the bus that each leads to. Facts do not tell it: the next one that needs one."""
     found = {}
-    left = sorted({_bus(each.address) for each in listed.values() if not _leads(each)} - {(0, 0)})
+    left = sorted({_bus(each.address) for each in listed.values() if not _leads(each) and _bus(each.address)[1]})
     for address in sorted(listed):
         if _leads(listed[address]):
             bus = next((each for each in left if each[0] == _bus(address)[0] and each > _bus(address)), None)
@@ -88,14 +88,15 @@ def _bridges(listed: Mapping[str, Function]) -> dict[str, Function]:
 def _root_ports(listed: Mapping[str, Function], bridges: Mapping[str, Function]) -> Iterator[tuple[str, Function]]:
     led = {(_bus(address)[0], each.secondary) for address, each in bridges.items()}
     buses = {_bus(address) for address, each in listed.items() if not _leads(each)}
-    used = {_slot(address) for address in listed}
+    used = set(listed)
     numbers = _unused(each.group for each in listed.values())
     known = any(each.group is not None for each in listed.values())
     for domain, bus in sorted(buses - led):
         if bus:
-            slot = next(slot for slot in range(1, 0x20) if f"{domain:04x}:00:{slot:02x}" not in used)
-            used.add(f"{domain:04x}:00:{slot:02x}")
-            address = f"{domain:04x}:00:{slot:02x}.0"
+            # First functions first: a device without function 0 is none.
+            places = (f"{domain:04x}:00:{slot:02x}.{number}" for number in range(8) for slot in range(1, 0x20))
+            address = next(place for place in places if place not in used)
+            used.add(address)
             group = next(numbers) if known else None
             yield address, Function(address, BRIDGE << 8, ROOT_PORT, PORT_DRIVER, group, secondary=bus)
 
