@@ -34,7 +34,7 @@ def quorum(settings: Settings, planned: Mapping[str, Definition], standing: Stan
     What cannot be known beforehand does not count: a member that runs and is not well, and a host that was taken out of
     the settings together with its VMs.
     """
-    members = [vm for vm in standing.vms if vm.role == CONTROL_PLANE]
+    members = sorted((vm for vm in standing.vms if vm.role == CONTROL_PLANE), key=lambda vm: (vm.name, vm.host))
     gone = [vm for vm in standing.lost if vm.role == CONTROL_PLANE]
     losses = list(_losses(settings, planned, members))
     restarts = [vm for vm in members if vm not in [loss.vm for loss in losses] and _restarts(settings, vm)]

@@ -16,13 +16,13 @@ from cloudctl.app import app
 MADE = re.compile(
     r"^(\.venv|\.lab|\.cloud|\.pulumi)(/|$)"  # by make, the lab and the program
     r"|^Pulumi\.(<stack>|mine)\.yaml$|^(workstation|policies|lab|faults)\.yaml$|^policies\.json$|^phases\.svg$"
-    r"|^hosts/<host>\.yaml$|^world/$|^journal\.jsonl$|^state\.json$|^logs/$"  # a rehearsal's own
+    r"|^hosts/<host>\.yaml$|^world/$|^journal\.jsonl$|^(state|machines)\.json$|^logs/$"  # a rehearsal's own
     r"|^docs/performance\.md$"  # make bench writes it
 )
 """Files that do not lie in the repository but come into being where it is used."""
 
 SUFFIXES = (".py", ".yaml", ".yml", ".md", ".svg", ".json", ".jsonl", ".toml", ".txt", ".sh", ".mod", ".hcl")
-OTHERS = frozenset({"cloud/prod"})
+OTHERS = frozenset({"cloud/prod", "opt/ovmf"})
 """Texts with a slash that name no file."""
 
 STACKS = {"prod", "dev", "mine"}

@@ -62,7 +62,7 @@ class Stack:
             assert "Traceback" not in texts[-1]
         assert self.journal() == before
         reason = next(line for line in texts[0].splitlines() if "plan refused" in line)
-        assert reason.partition("plan refused")[2] in texts[1]
+        assert reason.partition("plan refused")[2].partition(" (")[0] in texts[1]
         return reason
 
     def machine(self, name: str) -> dict[str, Any]:
