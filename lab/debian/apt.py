@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 
 from lab.debian.needs import ImageError
 
-_KEPT = ("Acquire::http::Proxy", "Acquire::https::Proxy", "Acquire::Check-Valid-Until", "Acquire::Check-Date")
-"""Settings of the machine's apt without which its sources may not work."""
+_CHECKS = ("Acquire::Check-Valid-Until", "Acquire::Check-Date")
+"""Settings of the machine's apt without which its sources may not work, for the image as well."""
+_PROXIES: Mapping[str, str] = {"Acquire::http::Proxy": "http_proxy", "Acquire::https::Proxy": "https_proxy"}
+"""Settings that only say how this machine reaches its sources, and the variables that count where they are unset."""
 
 
 def sources(suite: str) -> list[str]:
@@ -42,12 +44,23 @@ def parse(targets: str, suite: str) -> list[str]:
     return [f"deb {uri} {release} main" for uri, release in ordered]
 
 
-def settings() -> list[str]:
-    """Return the settings of the machine's apt that its sources may need, as lines of an ``apt.conf``."""
-    done = subprocess.run(["apt-config", "dump", *_KEPT], capture_output=True, text=True)
-    return kept(done.stdout.splitlines())
+def checks() -> list[str]:
+    """Return the machine's settings that an image with its sources needs too, as lines of an ``apt.conf``."""
+    return kept(_dump(*_CHECKS))
 
 
-def kept(lines: Sequence[str]) -> list[str]:
-    """Return the lines that set one of the kept settings to something."""
-    return [line for line in lines if line.split(" ")[0] in _KEPT and not line.endswith(' "";')]
+def proxies(environment: Mapping[str, str]) -> list[str]:
+    """Return how the machine's apt reaches its sources, where not directly, as lines of an ``apt.conf``."""
+    found = kept(_dump(*_PROXIES))
+    unset = [name for name in _PROXIES if not any(line.startswith(f"{name} ") for line in found)]
+    variables = [(name, environment.get(_PROXIES[name], "")) for name in unset]
+    return found + [f'{name} "{value}";' for name, value in variables if value]
+
+
+def kept(lines: Iterable[str]) -> list[str]:
+    """Return the lines that set something, and not to nothing."""
+    return [line for line in lines if not line.endswith(' "";')]
+
+
+def _dump(*names: str) -> list[str]:
+    return subprocess.run(["apt-config", "dump", *names], capture_output=True, text=True).stdout.splitlines()

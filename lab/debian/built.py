@@ -57,7 +57,7 @@ def digest() -> str:
 
 def environment(source: Path, output: Path) -> dict[str, str]:
     """Return the environment of ``packer/build.sh`` for a build from this source in emulation."""
-    proxy = guest_proxy(apt.settings())
+    proxy = guest_proxy(apt.proxies(os.environ))
     return {
         "IMAGE_SOURCE": str(source),
         "IMAGE_CHECKSUM": image.UNKNOWN,

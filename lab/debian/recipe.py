@@ -40,7 +40,7 @@ DISK_MIB: Final = 3072
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that shapes the stock image. ``sources`` and ``settings`` are lines of apt's configuration."""
+    """Everything that shapes the stock image. ``sources`` and ``settings`` are lines of apt's configuration in it."""
 
     sources: Sequence[str]
     settings: Sequence[str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -9,12 +10,12 @@ from lab.debian import apt, disk, store
 from lab.debian.needs import MAKE, ImageError, missing, path
 from lab.debian.recipe import SUITE, Recipe
 
-_APT_CONF = "/etc/apt/apt.conf.d/90machine"
+_APT_CONF = "etc/apt/apt.conf.d/90machine"
 
 
 def recipe() -> Recipe:
     """Return the recipe with this machine's sources. Raises ImageError where it has none."""
-    return Recipe(sources=apt.sources(SUITE), settings=apt.settings())
+    return Recipe(sources=apt.sources(SUITE), settings=apt.checks())
 
 
 def stock_image() -> Path:
@@ -43,7 +44,7 @@ def make(wanted: Recipe, image: Path, work: Path) -> None:
 
 def _install(wanted: Recipe, root: Path) -> None:
     words = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--format=directory"]
-    words += [f"--aptopt={line.rstrip(';')}" for line in wanted.settings]
+    words += [f"--aptopt={line.rstrip(';')}" for line in (*wanted.settings, *apt.proxies(os.environ))]
     words += [f"--include={','.join(wanted.packages)}", wanted.suite, str(root), *wanted.sources]
     done = subprocess.run(words, capture_output=True, text=True, env={"PATH": path(), "LC_ALL": "C.UTF-8"})
     if done.returncode != 0:
@@ -59,8 +60,7 @@ def _finish(wanted: Recipe, root: Path) -> None:
         file.write_text(text)
     # mmdebstrap leaves its options here; a proxy of this machine's is none of the image's.
     (root / "etc/apt/apt.conf.d/99mmdebstrap").unlink(missing_ok=True)
-    lines = [line for line in wanted.settings if "Proxy" not in line]
-    (root / _APT_CONF.lstrip("/")).write_text("".join(f"{line}\n" for line in lines))
+    (root / _APT_CONF).write_text("".join(f"{line}\n" for line in wanted.settings))
     for key in (root / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
     (root / "etc/machine-id").write_text("uninitialized\n")

@@ -46,8 +46,18 @@ def test_a_machine_without_the_release_has_no_sources() -> None:
 
 
 def test_only_settings_that_say_something_are_kept() -> None:
-    dump = ['Acquire::http::Proxy "";', 'Acquire::Check-Date "false";', 'Acquire::Languages "none";']
-    assert apt.kept(dump) == ['Acquire::Check-Date "false";']
+    assert apt.kept(['Acquire::Check-Date "false";', 'Acquire::Check-Valid-Until "";']) == [
+        'Acquire::Check-Date "false";'
+    ]
+
+
+def test_a_proxy_of_the_surroundings_counts_where_apt_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    around = {"http_proxy": "http://around.lan:1", "https_proxy": "http://around.lan:2"}
+    said = ['Acquire::http::Proxy "http://apt.lan:1";', 'Acquire::https::Proxy "";']
+    monkeypatch.setattr(apt, "_dump", lambda *_: said)
+    assert apt.proxies(around) == [said[0], 'Acquire::https::Proxy "http://around.lan:2";']
+    monkeypatch.setattr(apt, "_dump", lambda *_: [])
+    assert apt.proxies({}) == []
 
 
 @pytest.mark.parametrize(
