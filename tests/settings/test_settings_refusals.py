@@ -247,6 +247,14 @@ PROD: list[tuple[str, list[Change], list[str]]] = [
         ],
     ),
     (
+        "one card in two places",
+        [put("machines.2.gpus.0.serial", "13"), put("machines.3.gpus.0.serial", "13")],
+        [
+            "machines[3].gpus[0].serial: '13' is the card of machines[2].gpus[0] already; each card has its own:"
+            " nvidia-smi --query-gpu=pci.bus_id,serial,uuid --format=csv"
+        ],
+    ),
+    (
         "GPU is its own sibling",
         [put("machines.2.gpus.0.siblings", ["0000:41:00.0", "0000:41:00.1"])],
         [

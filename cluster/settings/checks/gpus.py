@@ -13,6 +13,7 @@ def check(draft: Draft) -> Iterator[Problem]:
     """Yield the problems of machines' GPUs."""
     yield from _roles(draft)
     yield from _doubles(draft)
+    yield from _same_card(draft)
     for parts in draft.gpus.values():
         for gpu in parts.having("address", "siblings"):
             if gpu.value.address in gpu.value.siblings:
@@ -43,6 +44,21 @@ def _doubles(draft: Draft) -> Iterator[Problem]:
                 if earlier != path:
                     remedy = "give each machine its own GPU; cloudctl gpus shows which are free"
                     yield Problem(path, address, f"is given to {earlier} too, on the same host {host}", remedy)
+
+
+def _same_card(draft: Draft) -> Iterator[Problem]:
+    """A serial number or UUID names one card: in two places one of them is a slip of copying."""
+    taken: dict[tuple[str, str], str] = {}
+    for parts in draft.gpus.values():
+        for gpu in parts:
+            for key in ("serial", "uuid"):
+                value = getattr(gpu.value, key) if gpu.has(key) else None
+                if value is None:
+                    continue
+                earlier = taken.setdefault((key, value), gpu.path)
+                if earlier != gpu.path:
+                    remedy = "each card has its own: nvidia-smi --query-gpu=pci.bus_id,serial,uuid --format=csv"
+                    yield Problem(f"{gpu.path}.{key}", value, f"is the card of {earlier} already", remedy)
 
 
 def _functions(gpu: Part[Gpu]) -> Iterator[tuple[str, str]]:
