@@ -133,9 +133,10 @@ class Machine(TaskComponent):
             create=script("console"),
             delete=script("console"),
             environment={**_who(args), "READY_MARK": mark},
-            # Before its pool goes, the log has to be gone: a pool's folder must be empty.
-            triggers=[args.place.pool_name],
-            opts=self.child(delete_before_replace=True),
+            # Before its pool goes, the log has to be gone: a pool's folder must be empty. On another host it goes last of
+            # all, when the VM has left.
+            triggers=[args.place.pool_name, args.host.uri],
+            opts=self.child(),
         )
 
     def _size(self, args: MachineArgs, domain_id: pulumi.Input[str]) -> local.Command:
@@ -220,7 +221,8 @@ class MachinePool(TaskComponent):
     def _add(self, args: MachinePoolArgs, machine: model.Machine, after: Sequence[pulumi.Resource]) -> Machine:
         host, vm = args.settings.host_of(machine), args.vms[machine.name]
         there = args.standing.vm(host.name, machine.name)
-        same_image = there is None or there.image == vm.image
+        # One that does not say its image may have the same: better a disk of the old size than an empty one.
+        other_disk = there is not None and there.image not in (None, vm.image)
         made = Machine(
             machine.name,
             MachineArgs(
@@ -234,8 +236,8 @@ class MachinePool(TaskComponent):
                 cloud_init=args.cloud_init[machine.name],
                 leases=args.leases[machine.name],
                 made=_made(args, machine),
-                stays=there is not None and same_image and there.shape == vm.shape,
-                stays_on_disk=same_image,
+                stays=there is not None and (there.image, there.shape) == (vm.image, vm.shape),
+                stays_on_disk=not other_disk,
                 after=after,
             ),
             self.child(),

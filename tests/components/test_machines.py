@@ -103,10 +103,14 @@ def test_a_vm_that_is_made_anew_gets_its_size_at_once(tmp_path: Path) -> None:
     assert ignored(other_shape["worker-1-root"]) == {"size"}
 
 
-def test_a_disk_is_never_emptied_because_its_vm_is_not_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [None, {"image": None, "shape": None}])
+def test_a_disk_is_not_emptied_because_its_vm_is_not_there_or_does_not_say_its_image(
+    tmp_path: Path, change: Any
+) -> None:
     wanted = vms.stack(tmp_path, planes=1)
-    found = plan(program(wanted, live(wanted, worker_1=None)))
+    found = plan(program(wanted, live(wanted, worker_1=change)))
     assert ignored(found["worker-1-root"]) == {"size"}
+    assert ignored(domain(found, "worker-1")) == {"firmware"}
 
 
 def test_each_making_of_a_vm_is_waited_for_and_kubernetes_sees_it(tmp_path: Path) -> None:
