@@ -4,8 +4,8 @@ For each ``vfio-pci`` device it does what QEMU would: open the file of the IOMMU
 get the function from it; with QEMU's words where that fails. Then QEMU itself takes this process over, and with it the
 open files: the group is in use until QEMU ends. In the guest a ``pci-testdev`` is in the place of the function, with a
 memory region of the card's size, as cards for data centres show all of their memory in one: a guest needs an MMIO
-window for it. Run by the interpreter alone (no packages); ``stage.py`` puts two arguments before QEMU's own: the real
-QEMU, and what is known of the cards.
+window for it. Run by the interpreter alone (no packages); ``stage.py`` puts three arguments before QEMU's own: the real
+QEMU, what is known of the cards, QEMU's own path.
 """
 
 from __future__ import annotations
@@ -90,13 +90,13 @@ def translated(arguments: list[str], memory_mib: Mapping[str, int]) -> list[str]
 
 
 def main(real: str, identities: str, arguments: list[str]) -> None:
-    """Become QEMU; ``arguments[0]`` is the name that it was called by."""
+    """Become QEMU; ``arguments[0]`` is the path that it was called by."""
     cards = json.loads(Path(identities).read_text())
     memory = {address: int(card["memory.total"]) for address, card in cards.items() if card["memory.total"].isdigit()}
     try:
         words = translated(arguments, memory)
     except RefusedError as error:
-        sys.exit(f"{arguments[0]}: {error}")
+        sys.exit(f"{Path(arguments[0]).name}: {error}")
     os.execv(real, words)  # noqa: S606
 
 

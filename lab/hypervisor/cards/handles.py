@@ -45,11 +45,12 @@ def vm_xml(name: str, functions: Sequence[str] = (), *, memory_mib: int = 64) ->
     return (
         f"<domain type='qemu'><name>{name}</name><memory unit='MiB'>{memory_mib}</memory><vcpu>1</vcpu>"
         "<os><type arch='x86_64' machine='q35'>hvm</type></os><devices>"
-        f"{''.join(_hostdev(each) for each in functions)}<console type='pty'/></devices></domain>"
+        f"{''.join(hostdev_xml(each) for each in functions)}<console type='pty'/></devices></domain>"
     )
 
 
-def _hostdev(address: str) -> str:
+def hostdev_xml(address: str) -> str:
+    """Return the XML of a PCI function as a managed hostdev."""
     domain, bus, slot, function = pci_parts(address)
     source = f"domain='{domain:#06x}' bus='{bus:#04x}' slot='{slot:#04x}' function='{function:#x}'"
     return f"<hostdev mode='subsystem' type='pci' managed='yes'><source><address {source}/></source></hostdev>"

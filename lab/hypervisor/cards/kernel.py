@@ -10,6 +10,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from lab.hypervisor.cards.config_space import DEAD, configuration
@@ -140,7 +141,7 @@ class Kernel:
             self._ids[driver].add(vendor_device)
             for address in self.present():
                 if self.functions[address].vendor_device == vendor_device and self._states[address].driver is None:
-                    self._attach(address)
+                    self._offer(address)
 
     def drop_id(self, driver: str, vendor_device: str) -> None:
         """Make a driver forget a kind of function that add_id named. Raises OSError (ENODEV) where none did."""
@@ -164,7 +165,7 @@ class Kernel:
                 if not state.present and not self._faults.strikes(address, "gone"):
                     state.present = True
                     self._log(f"pci {address}: found")
-                    self._attach(address)
+                    self._offer(address)
 
     # ---- VFIO ---------------------------------------------------------------------------------------------------
 
@@ -217,6 +218,11 @@ class Kernel:
             return [override] if override in self.drivers else []
         told = [driver for driver in self.drivers if function.vendor_device in self._ids[driver]]
         return [*([function.driver] if function.driver else []), *told]
+
+    def _offer(self, address: str) -> None:
+        """Let a function be probed where nobody asked for it by name: then no refusal is anybody's error."""
+        with suppress(OSError):
+            self._attach(address)
 
     def _attach(self, address: str) -> None:
         for driver in self._matching(address):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -122,17 +123,15 @@ def _wrap_emulator(folder: Path) -> None:
     found = shutil.which(EMULATOR)
     if found is None:
         raise HypervisorError(f"{EMULATOR} is not on PATH")
-    # QEMU looks for its firmware relative to itself.
+    place = Path(found).resolve()
     real = folder / REAL / "bin" / EMULATOR
     real.parent.mkdir(parents=True)
     real.touch()
-    prefix = Path(found).resolve().parent.parent
-    for name in ("share", "lib", "libexec"):
-        if (prefix / name).exists():
-            (folder / REAL / name).symlink_to(prefix / name)
-    _mount("--bind", Path(found).resolve(), real)
-    wrapper = _script(folder / HOME / EMULATOR, emulator.__file__, real, folder / IDENTITIES, '"$0"')
-    _mount("--bind", wrapper, Path(found).resolve())
+    for name in ("share", "lib", "libexec"):  # QEMU looks for its firmware and modules relative to itself
+        if (place.parent.parent / name).exists():
+            (folder / REAL / name).symlink_to(place.parent.parent / name)
+    _mount("--bind", place, real)
+    _mount("--bind", _script(folder / HOME / EMULATOR, emulator.__file__, real, folder / IDENTITIES, place), place)
 
 
 def _wrap_nvidia_smi(folder: Path, facts: HostFacts) -> None:
@@ -145,9 +144,9 @@ def _wrap_nvidia_smi(folder: Path, facts: HostFacts) -> None:
 
 
 def _script(path: Path, program: str, *first: object) -> Path:
-    """Write a command that runs one of our programs, without packages, with first arguments of ours."""
-    words = " ".join(str(each) for each in first)
-    path.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {program} {words} "$@"\n')
+    """Write a command that runs one of our programs by the interpreter alone, with first arguments of ours."""
+    words = shlex.join([sys.executable, "-I", "-S", program, *map(str, first)])
+    path.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
     path.chmod(0o755)
     return path
 

@@ -18,6 +18,7 @@ from cluster.host.model import load_facts
 from cluster.settings.model import Host
 from lab.hypervisor import cards, daemons
 from lab.hypervisor.cards import Fault, driver_of
+from lab.hypervisor.cards.handles import hostdev_xml
 from lab.hypervisor.namespaces import ROOT
 from tests.hypervisor.inside.vms import define, refusal, until, virsh
 
@@ -189,6 +190,29 @@ def test_a_card_that_is_gone_is_not_found_and_comes_back_by_a_rescan() -> None:
     cards.rescan()
     assert drivers(FIRST) == ["nvidia", "snd_hda_intel"]
     virsh("start", vm)
+
+
+def test_a_card_that_goes_while_a_vm_has_it_can_be_given_away_again_once_it_is_back() -> None:
+    vm = define("one", FIRST)
+    virsh("start", vm)
+    with cards.fault(Fault(address=FIRST[0], effect="gone")):
+        assert drivers(FIRST) == [None, "vfio-pci"]
+        virsh("destroy", vm)
+        assert drivers(FIRST) == [None, "snd_hda_intel"]
+    cards.rescan()
+    assert drivers(FIRST) == ["nvidia", "snd_hda_intel"]
+    virsh("start", vm)
+    assert drivers(FIRST) == ["vfio-pci", "vfio-pci"]
+
+
+def test_a_card_is_not_plugged_into_a_running_vm() -> None:
+    """Not played: QEMU itself would have to talk to VFIO. It is refused, and nothing is lost."""
+    vm = define("one", ())
+    virsh("start", vm)
+    said = virsh("attach-device", vm, "/dev/stdin", "--live", check=False, stdin=hostdev_xml(FIRST[1]))
+    assert said.startswith("error: Failed to attach device"), said
+    assert drivers(FIRST) == ["nvidia", "snd_hda_intel"]
+    virsh("start", define("two", FIRST))
 
 
 def test_a_card_that_fell_off_the_bus_reads_as_ones() -> None:
