@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -46,6 +47,11 @@ def card(lab: Lab) -> dict[str, Any]:
     data = json.loads(gpus(lab, "--json").stdout)
     row: dict[str, Any] = next(each for each in data["gpus"] if each["address"] == CARD)
     return row
+
+
+def holders(path: str) -> list[tuple[str, str, str]]:
+    """Return card, owner and VM of every lease of a file."""
+    return [(each.gpu, each.owner, each.vm) for each in LeaseFile(path).all()]
 
 
 def as_another_stack(lab: Lab) -> None:
@@ -116,20 +122,34 @@ def test_a_failed_create_gives_the_card_back(failed: Lab) -> None:
 
 @pytest.mark.slow
 def test_another_stack_gets_the_card_that_a_failed_update_left(failed: Lab, tmp_path: Path) -> None:
-    """Two stacks, two engines, one lease file; each sees a host of its own, with the same card."""
+    """Two stacks, two engines, one lease file. Each rehearses on a host of its own, so what one makes is shown by hand
+    to the other."""
+    settings = small_stack(tmp_path)
+    settings.write_text(re.sub(r"\b(gpu|control)-1\b", r"\1-9", settings.read_text()))
     other = Lab(Workspace("dev", tmp_path / "other"))
-    make_ready(other, small_stack(tmp_path))
+    make_ready(other, settings)
     mine, theirs = (str(lab.place.dir / "state.json") for lab in (other, failed))
     other.place.config_file.write_text(other.place.config_file.read_text().replace(mine, theirs))
     done = run(other.place, "up", pack=None)
     assert done.status == 0, log(done)[-4000:]
-    assert [(each.gpu, each.owner) for each in LeaseFile(theirs).all()] == [(CARD, "cloud/dev")]
+    assert holders(theirs) == [(CARD, "cloud/dev", "gpu-9")]
+
+    twin, shown = (lab.place.dir / "hosts/workstation.yaml" for lab in (failed, other))
+    before = twin.read_text()
+    facts, theirs_facts = yaml.safe_load(before), yaml.safe_load(shown.read_text())
+    facts["domains"] += [each for each in theirs_facts["domains"] if each["name"] == "gpu-9"]
+    twin.write_text(yaml.safe_dump(facts, sort_keys=False))
     refused = run(failed.place, "up", pack=None)
     assert refused.status != 0
-    assert "which gpu-1 (owner cloud/dev) holds since" in log(refused)
+    assert f"vm gpu-1 wants GPU {CARD}, which gpu-9 (running, owner cloud/dev) holds" in log(refused)
+    assert "give it up there: pulumi destroy --stack dev" in log(refused)
+    assert holders(theirs) == [(CARD, "cloud/dev", "gpu-9")]
+
+    twin.write_text(before)
     assert run(other.place, "destroy", pack=None).status == 0
+    assert holders(theirs) == []
     finish(failed, "up")
-    assert [(each.gpu, each.owner) for each in LeaseFile(theirs).all()] == [(CARD, "cloud/prod")]
+    assert holders(theirs) == [(CARD, "cloud/prod", "gpu-1")]
 
 
 @pytest.mark.slow
