@@ -133,8 +133,8 @@ class Machine(TaskComponent):
             create=script("console"),
             delete=script("console"),
             environment={**_who(args), "READY_MARK": mark},
-            # Before its pool goes, the log has to be gone: a pool's folder must be empty. On a host that the VM leaves it
-            # goes last of all.
+            # Before its pool goes, the log has to be gone: a pool's folder must be empty. On a host that the VM leaves
+            # it goes last of all.
             triggers=[args.place.pool_name, args.host.uri],
             opts=self.child(),
         )
