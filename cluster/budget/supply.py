@@ -34,7 +34,7 @@ def supply_props(facts: HostFacts, owner: str, limits: HostLimits | None = None)
             "domains": tuple(domain for domain in facts.domains if domain.owner != owner),
             "bridges": _bridges(facts, limits),
             **_networks(facts, owner, limits),
-            "unknown": {path: why for path, why in facts.unknown.items() if path != "answers"},
+            "unknown": {path: why for path, why in facts.unknown.items() if not _of_the_moment(path)},
         }
     )
     return kept.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
@@ -48,6 +48,11 @@ def facts_from_props(props: Mapping[str, Any]) -> HostFacts:
     for section in ("pools", "nics"):
         raw[section] = [_with_nulls(item, section) for item in raw.get(section) or ()]
     return HostFacts.model_validate(raw)
+
+
+def _of_the_moment(path: str) -> bool:
+    """Whether a gap comes and goes with our own VMs: what only a bound driver tells, who answers on a network."""
+    return path == "answers" or (path.startswith("gpus.") and path.endswith(".uuid"))
 
 
 def _with_nulls(item: Mapping[str, Any], section: str) -> dict[str, Any]:

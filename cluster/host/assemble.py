@@ -103,11 +103,20 @@ def _functions(sections: Sections, unknown: dict[str, str]) -> list[PciFunction]
 def _gpus(functions: list[PciFunction], sections: Sections, unknown: dict[str, str]) -> tuple[GpuFacts, ...]:
     gpus = gpus_of(functions, parse_nvidia_smi(sections.read.get("nvidia", "")))
     for gpu in gpus:
+        told = _not_told(gpu, sections)
+        if gpu.uuid is None:
+            unknown[f"gpus.{gpu.address}.uuid"] = told
         if gpu.compute_capability is None:
-            told = f"the card is bound to {gpu.driver}" if gpu.driver == "vfio-pci" else sections.why_not("nvidia")
             reason = f"{told}, and {gpu.vendor_device} is not in the table of known cards"
             unknown[f"gpus.{gpu.address}.compute_capability"] = reason
     return gpus
+
+
+def _not_told(gpu: GpuFacts, sections: Sections) -> str:
+    """Return why NVIDIA's driver did not tell of a card: another driver has it, or it could not be asked."""
+    if gpu.driver == "nvidia":
+        return sections.why_not("nvidia") if "nvidia" in sections.failed else "nvidia-smi does not list the card"
+    return f"the card is bound to {gpu.driver}" if gpu.driver else "no driver is bound to the card"
 
 
 def _iommu(functions: list[PciFunction], sections: Sections, unknown: dict[str, str]) -> bool | None:

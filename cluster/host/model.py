@@ -141,6 +141,10 @@ class HostFacts(Section):
     libvirt: str | None = None
     qemu: str | None = None
     unknown: Annotated[dict[str, str], Field(description="path of a fact that could not be read -> why")] = {}  # noqa: RUF012
+    live: Annotated[
+        bool,
+        Field(description="the host as it is now, not as somebody wrote it down: a VM that is not here is not there"),
+    ] = False
 
     def gpu(self, address: str) -> GpuFacts | None:
         """Return the GPU at an address, or None."""

@@ -35,7 +35,8 @@ def facts_for(settings: Settings, stack: str | None = None) -> dict[str, HostFac
         with ThreadPoolExecutor(max_workers=min(8, len(live))) as pool:
             asked = [_questions(settings, host, stack) for host in live]
             for facts in pool.map(collect, live, asked):
-                found[facts.name] = _with_hpc(_of_others(facts, settings, stack), settings.hpc)
+                now = _of_others(facts, settings, stack).model_copy(update={"live": True})
+                found[facts.name] = _with_hpc(now, settings.hpc)
     return {host.name: found[host.name] for host in settings.hosts}
 
 

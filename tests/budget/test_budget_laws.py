@@ -141,7 +141,7 @@ def test_supply_is_the_same_before_and_after_our_vms(facts: HostFacts, driver: s
         }
     ]
     raw["routes"] = {**raw.get("routes", {}), CIDR: "virbr7"}
-    raw["unknown"] = {**raw.get("unknown", {}), "answers": "nobody was there to ask"}
+    raw["unknown"] = {**raw.get("unknown", {}), "answers": "nobody was there to ask", "gpus.0000:41:00.0.uuid": "vfio"}
     for gpu in raw.get("gpus", []):
         gpu["driver"] = driver
     (pool,) = raw["pools"]

@@ -99,6 +99,11 @@ def test_capabilities_and_nodeinfo() -> None:
     assert parse_capabilities(emulated, "")[0].cores is None
 
 
+def test_capabilities_of_a_machine_without_kvm() -> None:
+    cpu, memory = parse_capabilities(text("capabilities-testmachine.xml"), "")
+    assert (cpu.vendor, cpu.cores, cpu.virtualization, memory) == ("amd", 2, False, None)
+
+
 def test_version() -> None:
     assert parse_version(text("version.txt")) == ("11.3.0", "10.0.3")
     assert parse_version("") == (None, None)
@@ -175,6 +180,24 @@ def test_card_without_its_driver_is_known_by_its_id() -> None:
     assert gpus_of(other_maker, {}) == ()
 
 
+@pytest.mark.parametrize(
+    ("driver", "smi", "reason"),
+    [
+        ("vfio-pci", "", "the card is bound to vfio-pci"),
+        ("nouveau", "", "the card is bound to nouveau"),
+        ("-", "", "no driver is bound to the card"),
+        ("nvidia", None, "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."),
+        ("nvidia", "No devices were found", "nvidia-smi does not list the card"),
+    ],
+)
+def test_why_a_cards_identity_is_not_known(driver: str, smi: str | None, reason: str) -> None:
+    read = {"pci": f"0000:61:00.0 0x030000 0x10de 0x26b1 {driver} 61\n", "domains": ""}
+    failed = {} if smi is not None else {"nvidia": reason}
+    facts = assemble("h", Sections(read | ({"nvidia": smi} if smi else {}), failed))
+    assert facts.unknown["gpus.0000:61:00.0.uuid"] == reason
+    assert facts.gpus[0].uuid is None
+
+
 def test_sections() -> None:
     sections = split("noise\n@@ a\none\n\ntwo\n@@! b\nwhy\n  not\n@@ a b\nthree\n@@! c\n")
     assert sections.read == {"a": "one\n\ntwo", "a b": "three"}
@@ -212,6 +235,8 @@ def test_a_whole_workstation() -> None:
     assert holder is not None
     assert holder.name == "gpu-1"
     assert facts.unknown == {
+        "gpus.0000:61:00.0.uuid": "the card is bound to vfio-pci",
+        "gpus.0000:71:00.0.uuid": "the card is bound to vfio-pci",
         "gpus.0000:71:00.0.compute_capability": (
             "the card is bound to vfio-pci, and 10de:abcd is not in the table of known cards"
         ),
