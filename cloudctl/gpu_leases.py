@@ -71,4 +71,9 @@ def look(chosen: project.Stack, host: str, gpu: str, host_file: list[Path] | Non
     facts = live.hosts(settings, host_file, need=("domains",))[host]
     if not isinstance(facts, HostFacts):
         raise CannotTellError(f"host {host}: {facts}; nothing was dropped; run again once it answers")
+    if not facts.live:
+        raise CannotTellError(
+            f"host {host}: its facts were written down, so nobody can tell which VMs it has now; nothing was dropped;"
+            f" take hosts[{host}].facts out of the settings, or give back by name: cloudctl gpus give-back --help"
+        )
     return Found(file, book.of(host, gpu), Evidence({host: facts}, over, sharer_of(settings)))

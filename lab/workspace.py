@@ -189,7 +189,7 @@ def _seed_twins(place: Workspace, twin: Path, hosts: list[Mapping[str, Any]]) ->
     for name, host_facts in chosen.items():
         if host_facts.name != name:
             notes.append(f"host {name} is played by {host_facts.name} of {twin.name}")
-        live = host_facts.model_copy(update={"name": name})
+        live = host_facts.model_copy(update={"name": name, "live": True})
         (place.dir / "hosts" / f"{name}.yaml").write_text(dump_facts(live))
     seed.write_text(json.dumps({"path": str(twin), "sha256": digest}))
     return notes

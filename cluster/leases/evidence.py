@@ -27,8 +27,11 @@ class Evidence:
     sharer: str | None = None
 
     def knows(self, host: str) -> bool:
-        """Whether the VMs of a host are known, every one of them."""
-        return host in self.facts and "domains" not in self.facts[host].unknown
+        """Whether the VMs of a host are known as they are now, every one of them.
+
+        Facts that somebody wrote down may still forbid a card; that a VM is not there they cannot tell.
+        """
+        return host in self.facts and self.facts[host].live and "domains" not in self.facts[host].unknown
 
     def vms_with(self, host: str, functions: Iterable[str]) -> list[Domain]:
         """Return the VMs whose definition has one of these PCI functions, running ones first."""

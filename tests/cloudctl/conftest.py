@@ -57,6 +57,7 @@ FACTS: dict[str, Any] = {
     "cpu": {"vendor": "amd", "model": "EPYC", "cores": 48, "threads": 96, "virtualization": True},
     "memory": "128GiB",
     "iommu": True,
+    "live": True,
     "kernel": "6.12.9",
     "libvirt": "10.0.0",
     "qemu": "9.0.0",

@@ -209,6 +209,10 @@ def test_release_without_an_answer_drops_nothing(project: Project, cloudctl: Run
     done = cloudctl("gpus", "release", *CARD, *PROD, "--yes")
     assert done.exit_code == 3
     assert "libvirt does not answer; nothing was dropped" in done.stderr
+    project.facts({**FACTS, "live": False})
+    done = cloudctl("gpus", "release", *CARD, *PROD, "--yes")
+    assert done.exit_code == 3
+    assert "its facts were written down, so nobody can tell which VMs it has now" in done.stderr
     (project.folder / "ws.yaml").unlink()
     assert cloudctl("gpus", "release", *CARD, *PROD, "--yes").exit_code == 3
     assert file.read() == before

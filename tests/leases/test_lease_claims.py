@@ -120,9 +120,9 @@ def test_a_lease_taken_by_hand_is_never_void(file: LeaseFile) -> None:
 
 def test_without_facts_nothing_is_void(file: LeaseFile) -> None:
     write(file, lease(A, "cloud/dev", "gpu-9", OVER))
-    dark = host(unknown={"domains": "virsh does not answer"})
-    (told,) = refused(file, dark, plan=[demand("gpu-1", A)])
-    assert "take it from gpu-9 first: pulumi destroy --stack dev" in told
+    for dark in (host(unknown={"domains": "virsh does not answer"}), host(live=False)):
+        (told,) = refused(file, dark, plan=[demand("gpu-1", A)])
+        assert "take it from gpu-9 first: pulumi destroy --stack dev" in told
     elsewhere = [replace(lease(A, "cloud/dev", "gpu-9", OVER), host="ws-2")]
     write(file, *elsewhere)
     assert (A, "ws-2") in {(each.gpu, each.host) for each in (taken(file, host()), file.all())[1]}
@@ -153,6 +153,13 @@ def test_a_card_that_libvirt_gives_to_another_vm_is_refused_whatever_the_file_sa
     sibling = vm("hpc-1", "hpc", state="shut-off", hostdevs=[audio(A)])
     (told,) = refused(file, host(sibling), plan=[demand("gpu-1", A)])
     assert f"wants GPU {A} with {audio(A)}, which hpc-1 (shut-off, owner hpc) holds" in told
+
+
+def test_facts_that_somebody_wrote_down_forbid_and_give_nothing_away(file: LeaseFile) -> None:
+    """A file of facts, made before the VMs were: it does not show them, and the leases are all there is."""
+    write(file, lease(A, "cloud/dev", "gpu-9", OVER), lease(C, "cloud/dev", "gpu-8"))
+    old = host(vm("hpc-1", "hpc", B), vm("gpu-1", "cloud/prod", C), live=False)
+    assert len(refused(file, old, plan=[demand("gpu-1", A, B, C)])) == 3
 
 
 def test_a_card_that_another_vm_of_the_stack_has_is_refused(file: LeaseFile) -> None:
