@@ -92,14 +92,18 @@ destroy: real plugin ## real host: ask, then take everything of STACK down
 
 # ---- proofs ----------------------------------------------------------------------------------------------------------
 
-.PHONY: test test-cloud-all test-libvirt quick bench
+.PHONY: test test-cloud-all test-libvirt test-kills quick bench
 test: lint types engine ## lint, types and every test that needs neither root nor a daemon; coverage at least 80 %
 	@$(PYTEST) -m "not slow and not daemon"
 
 # The slow ones without coverage: measuring every process that they start would double their time and add no line.
 test-cloud-all: lint types engine ## all tests: the slow ones too, and what needs root or a daemon; says what it skips
 	@$(PYTEST) -m "not slow and not daemon" -p toolchain.skips
-	@$(PY) -m pytest -n 2 --dist loadgroup $(TESTS) -m "slow or daemon" -p toolchain.skips
+	@$(PY) -m pytest -n 2 --dist loadgroup $(TESTS) -m "(slow or daemon) and not exhaustive" -p toolchain.skips
+	@if $(PY) -m lab.hypervisor check; then $(MAKE) test-libvirt; else echo "tests/libvirt was not run"; fi
+
+test-kills: engine ## the engine killed at every single step of an up and of a destroy; half an hour
+	@$(PY) -m pytest -n 2 --dist loadgroup tests/engine -m exhaustive
 
 # Inside, there is no network but its own: what must be fetched or built is made ready outside, first.
 test-libvirt: engine plugin ## the program on a real libvirtd of its own, with VMs in emulation; needs root

@@ -30,10 +30,12 @@ from tests.engine.rehearsal import Lab
 
 pytestmark = pytest.mark.engine
 
-STEPS = 90
+STEPS = 105
 """More than an update of the small stack has; a step that is not there is skipped over, and a test counts them."""
 
 SAMPLE = (39,)
+EVERY = 3
+"""Of how many steps the slow tests try one; ``make test-kills`` tries the others."""
 
 KILLED_IN_VAIN = 5
 """A program that has told the engine everything can be killed without harm: that is so at the last steps."""
@@ -75,8 +77,13 @@ def _fault(effect: str, step: int) -> list[dict[str, Any]]:
 
 
 def _every_step(sample: tuple[int, ...]) -> list[Any]:
-    """Return the steps; those outside the sample are slow tests. The sample shares one undisturbed run."""
-    rest = [pytest.param(step, marks=pytest.mark.slow) for step in range(1, STEPS + 1) if step not in sample]
+    """Return the steps; those outside the sample are slow tests, most of them only for an exhaustive run.
+
+    The sample shares one undisturbed run.
+    """
+    others = [step for step in range(1, STEPS + 1) if step not in sample]
+    most = [pytest.mark.slow, pytest.mark.exhaustive]
+    rest = [pytest.param(step, marks=pytest.mark.slow if step % EVERY == 0 else most) for step in others]
     return [*(pytest.param(step, marks=pytest.mark.xdist_group("kills")) for step in sample), *rest]
 
 
