@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _check() -> int:
     reason = missing()
-    print(f"no private hypervisor on this machine: {reason}" if reason else "this machine can carry a private hypervisor")
+    print(f"no private hypervisor here: {reason}" if reason else "this machine can carry a private hypervisor")
     return 3 if reason else 0
 
 
