@@ -54,6 +54,23 @@ class Virsh:
         state = done.stdout.strip().replace(" ", "-")
         return "running" if state == "in-shutdown" else state
 
+    def running(self, uri: str) -> list[str]:
+        """Return the names of the VMs that are not off. Raises CannotTellError where libvirt does not answer."""
+        done = self._run(uri, "list", "--name")
+        if done.returncode != 0:
+            raise CannotTellError(_failed(uri, "list", done.stderr))
+        return [line.strip() for line in done.stdout.splitlines() if line.strip()]
+
+    def definition(self, uri: str, name: str) -> str | None:
+        """Return a VM's XML as it is now, or None where there is no such VM (any more)."""
+        done = self._run(uri, "dumpxml", name)
+        return done.stdout if done.returncode == 0 else None
+
+    def device(self, uri: str, address: str) -> str | None:
+        """Return libvirt's XML of a PCI function in sysfs form, or None where libvirt knows none."""
+        done = self._run(uri, "nodedev-dumpxml", "pci_" + re.sub(r"[:.]", "_", address))
+        return done.stdout if done.returncode == 0 else None
+
     def starts_with_host(self, uri: str, name: str) -> bool:
         """Whether a VM is set to autostart. Raises CannotTellError where libvirt does not say."""
         done = self._run(uri, "dominfo", name)

@@ -12,7 +12,8 @@ from cloudctl import console, exits, options, project
 
 if TYPE_CHECKING:
     from cloudctl.project import Stack
-    from cluster.flip.model import Target
+    from cluster.flip.journal import Journal
+    from cluster.flip.model import Scene, Target
     from cluster.flip.plan import Patience, Plan
     from cluster.flip.run import Flip
 
@@ -144,8 +145,8 @@ def _flip(
         if plan.steps and not yes:
             typer.confirm(_question(plan), abort=True, err=json_)
         if plan.steps or (before and before.open):
-            done = _go(flip, target)
-            data = view.carried_out(chosen.name, flip.world.look(), done, plan)
+            # Whoever was asked took some time to answer.
+            data = view.carried_out(chosen.name, _go(flip, target, scene if yes else None), plan)
         else:
             data = view.planned(chosen.name, scene, plan)
     if json_:
@@ -154,9 +155,9 @@ def _flip(
         console.say(f"{chosen.name} is {mode_of(target)}{'' if plan.steps else ' already'}")
 
 
-def _go(flip: Flip, target: Target) -> Any:
+def _go(flip: Flip, target: Target, scene: Scene | None) -> Journal:
     try:
-        return flip.go(target)
+        return flip.go(target, scene)
     except KeyboardInterrupt:
         console.note(f"cut off; what is done stays; go on with: {flip.again}; see: cloudctl flip status")
         raise

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cloudctl.exits import CannotTellError
-from cloudctl.flipping import kube, outside
+from cloudctl.flipping import devices, kube, outside
 from cloudctl.virsh import Virsh
 from cluster.flip.commands import Command
 from cluster.flip.model import Card, Cluster, HostView, Scene, Vm
-from cluster.flip.scene import hosts_of, scene, view
+from cluster.flip.scene import hosts_of, scene
 from cluster.flip.world import Outcome
 from cluster.host.collect import collect
 from cluster.host.model import HostFacts
 from cluster.leases import LeaseFile
-from cluster.settings.model import Settings
+from cluster.settings.model import Host, Settings
 
 NEEDED = ("domains", "gpus", "iommu_groups")
 """Parts of the facts without which nothing can be said of who has a device."""
@@ -51,9 +51,9 @@ class RealWorld:
         """Whether a VM is set to autostart."""
         return self.virsh.starts_with_host(vm.uri, vm.name)
 
-    def view(self, host: str) -> HostView:
-        """Return a host's PCI functions and who has them now."""
-        return view(self._read(host))
+    def view(self, host: str, functions: Sequence[str]) -> HostView:
+        """Return some PCI functions of a host, those that are there, and what its running VMs have."""
+        return devices.view(self._host(host), functions, self.virsh)
 
     def cluster(self) -> Cluster:
         """Return what the Kubernetes API says now."""
@@ -86,8 +86,11 @@ class RealWorld:
         with ThreadPoolExecutor(max_workers=max(1, min(8, len(names)))) as pool:
             return dict(zip(names, pool.map(self._read, names), strict=True))
 
+    def _host(self, name: str) -> Host:
+        return next(host for host in self.settings.hosts if host.name == name)
+
     def _read(self, name: str) -> HostFacts:
-        facts = collect(next(host for host in self.settings.hosts if host.name == name))
+        facts = collect(self._host(name))
         reasons = dict.fromkeys(facts.unknown[part] for part in NEEDED if part in facts.unknown)
         if reasons:
             raise CannotTellError(f"host {name} does not say who has which device: {'; '.join(reasons)}; mend that")

@@ -7,7 +7,7 @@ from typing import Any
 
 from cluster.flip import commands
 from cluster.flip.journal import Journal
-from cluster.flip.mode import missing, mode
+from cluster.flip.mode import missing, mode, mode_of
 from cluster.flip.model import TAKER, Card, FlipError, Scene, Side
 from cluster.flip.plan import Plan, Planner
 
@@ -26,12 +26,12 @@ def planned(stack: str, scene: Scene, plan: Plan) -> dict[str, Any]:
     }
 
 
-def carried_out(stack: str, scene: Scene, journal: Journal, plan: Plan) -> dict[str, Any]:
+def carried_out(stack: str, journal: Journal, plan: Plan) -> dict[str, Any]:
     """Return a flip that is through as data; the steps are those of all its runs."""
     return {
         "stack": stack,
         "target": journal.target,
-        "mode": mode(scene),
+        "mode": mode_of(journal.target),
         "steps": [step.model_dump() for step in journal.done],
         "remarks": list(plan.remarks),
     }

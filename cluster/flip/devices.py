@@ -18,6 +18,11 @@ def identities(views: Mapping[str, HostView], cards: tuple[Card, ...]) -> dict[s
     return found
 
 
+def functions_of(card: Card, before: Identity | None) -> tuple[str, ...]:
+    """Return the functions of a card, those that it had before included."""
+    return tuple(dict.fromkeys((*card.functions, *(before.functions if before else ()))))
+
+
 def not_back(view: HostView, card: Card, before: Identity | None, driver: str | None) -> Iterator[str]:
     """Yield what keeps a card from being given to another VM: a function that is missing, changed, or elsewhere.
 
@@ -25,7 +30,7 @@ def not_back(view: HostView, card: Card, before: Identity | None, driver: str | 
     their own, so of them only that no VM has them is asked.
     """
     known = before.functions if before else {}
-    for function in dict.fromkeys((*card.functions, *known)):
+    for function in functions_of(card, before):
         device, holder = view.devices.get(function), view.holder(function)
         if device is None:
             yield f"{function} is gone from the PCI bus"

@@ -27,16 +27,13 @@ class Flip:
     again: str
     say: Say = field(default=lambda _: None)
 
-    def plan(self, target: Target) -> Plan:
-        """Look at everything, and return what is left to do. Changes nothing."""
-        return self.planner.plan(self.world.look(), target, self.file.load())
+    def go(self, target: Target, scene: Scene | None = None) -> Journal:
+        """Bring a target about and return the closed journal; ``scene`` is how it looks now, if that is known.
 
-    def go(self, target: Target) -> Journal:
-        """Bring a target about and return the closed journal. Raises FlipError where a step cannot be finished.
-
-        What was done stays done then: the same command goes on from there, the other one goes back.
+        Raises FlipError where a step cannot be finished. What was done stays done then: the same command goes on from
+        there, the other one goes back.
         """
-        scene = self.world.look()
+        scene = scene or self.world.look()
         before = self.file.load()
         self.planner.plan(scene, target, before)  # what is forbidden is so before a journal is opened
         journal = begun(before, target)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from cluster.flip.commands import may_repeat, text
-from cluster.flip.devices import not_back, not_held
+from cluster.flip.devices import functions_of, not_back, not_held
 from cluster.flip.model import OFF, TAKER, FlipError, HostView, Vm
 from cluster.flip.plan import Step, cards_on
 from cluster.flip.work import COMMAND_S, Work, without
@@ -77,12 +77,14 @@ def devices(work: Work, step: Step) -> str | None:
         for card in cards_on(work.scene, step.subject)
         if not any(work.world.state(vm) not in OFF for vm in work.scene.holders(card, taker))
     ]
-    driver = work.planner.hpc.driver
-    problems = _patient_problems(
-        work,
-        step.subject,
-        lambda view: (p for c in cards for p in not_back(view, c, work.journal.cards.get(c.key), driver)),
-    )
+    known, driver = work.journal.cards, work.planner.hpc.driver
+
+    def wrong(view: HostView) -> Iterator[str]:
+        for card in cards:
+            yield from not_back(view, card, known.get(card.key), driver)
+
+    functions = [function for card in cards for function in functions_of(card, known.get(card.key))]
+    problems = _patient_problems(work, step.subject, functions, wrong)
     if problems:
         raise FlipError(
             f"not all devices of {step.subject} are back after {work.patience.devices:g} s: {'; '.join(problems)};"
@@ -95,20 +97,26 @@ def devices(work: Work, step: Step) -> str | None:
 def verify(work: Work, step: Step) -> str | None:
     taker = TAKER[work.journal.target]
     pairs = [(card, vm) for card in cards_on(work.scene, step.subject) for vm in work.scene.holders(card, taker)]
-    problems = _patient_problems(
-        work, step.subject, lambda view: (problem for card, vm in pairs for problem in not_held(view, card, vm))
-    )
+
+    def wrong(view: HostView) -> Iterator[str]:
+        for card, vm in pairs:
+            yield from not_held(view, card, vm)
+
+    functions = [function for card, _ in pairs for function in card.functions]
+    problems = _patient_problems(work, step.subject, functions, wrong)
     if problems:
         raise FlipError(f"on {step.subject} not all is as it should be: {'; '.join(problems)}; see: cloudctl gpus")
     return None
 
 
-def _patient_problems(work: Work, host: str, find: Callable[[HostView], Iterable[str]]) -> list[str]:
+def _patient_problems(
+    work: Work, host: str, functions: Sequence[str], find: Callable[[HostView], Iterable[str]]
+) -> list[str]:
     """Return what is wrong with a host's devices once patience ends; nothing, as soon as nothing is."""
     problems: list[str] = []
 
     def none() -> bool:
-        problems[:] = dict.fromkeys(find(work.world.view(host)))
+        problems[:] = dict.fromkeys(find(work.world.view(host, functions)))
         return not problems
 
     work.wait(work.patience.devices, none)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,8 +33,8 @@ class World(Protocol):
         """Whether a VM is set to autostart."""
         ...
 
-    def view(self, host: str) -> HostView:
-        """Return a host's PCI functions and who has them now."""
+    def view(self, host: str, functions: Sequence[str]) -> HostView:
+        """Return some PCI functions of a host, those that are there, and what its running VMs have."""
         ...
 
     def cluster(self) -> Cluster:

@@ -47,7 +47,7 @@ def probe(host: Host, questions: Questions) -> Sections:
     pairs = [f"{address}={mac}" for address, mac in questions.addresses.items()]
     place = "here" if here or by_ssh else "far"
     script = ["sh", "-s", place, uri, host.pool.name, host.pool.path, questions.bridge or "-", *pairs]
-    command = [*_ssh(host.uri), shlex.join(script)] if by_ssh else script
+    command = [*ssh_command(host.uri), shlex.join(script)] if by_ssh else script
     try:
         done = subprocess.run(
             command, input=PROBE.read_text(), capture_output=True, text=True, timeout=SECONDS, check=False
@@ -62,7 +62,7 @@ def probe(host: Host, questions: Questions) -> Sections:
     return split(done.stdout)
 
 
-def _ssh(uri: str) -> list[str]:
+def ssh_command(uri: str) -> list[str]:
     """Return the ssh command line that reaches the host of a libvirt URI, with the key file that the URI names."""
     url = urlsplit(uri)
     command = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]

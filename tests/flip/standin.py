@@ -270,6 +270,12 @@ class Standin:
         return bool(node["gpu"]) and not node["cordoned"] and self._runs(name)
 
     def _runs(self, name: str | None) -> bool:
+        real = self.data["cluster"].get("libvirt")
+        if real and name:
+            import subprocess  # only where the VMs are real
+
+            command = ["virsh", "-q", "-c", real, "domstate", name]
+            return subprocess.run(command, capture_output=True, text=True).stdout.strip() == "running"
         return any(
             vm["state"] == "running"
             for host in self.data["hosts"].values()
@@ -312,12 +318,12 @@ def _nodedev(address: str, device: Data) -> str:
     )
 
 
-def install(folder: Path, data: Data) -> Path:
-    """Write the world's file and stand-in programs into a folder; return the folder of programs, for PATH."""
+def install(folder: Path, data: Data, *names: str) -> Path:
+    """Write the world's file and stand-in programs (all, or some) into a folder; return theirs, for PATH."""
     (folder / "world.json").write_text(json.dumps(data))
     programs = folder / "standins"
     programs.mkdir()
-    for name in ("virsh", "kubectl", "hpc"):
+    for name in names or ("virsh", "kubectl", "hpc"):
         script = programs / name
         script.write_text(f'#!/bin/sh\nexec {sys.executable} -SE {__file__} {folder / "world.json"} {name} "$@"\n')
         script.chmod(0o755)

@@ -136,33 +136,8 @@ class ModelWorld:
         return scene(self.settings, self.owner, facts, self.book.leases, self.cluster(), states)
 
     def facts(self, name: str) -> HostFacts:
-        """Return a host's facts as libvirt and the kernel would tell them."""
-        host = self.standin.data["hosts"][uri(name)]
-        groups: dict[int, list[PciDevice]] = {}
-        for address, each in host["devices"].items():
-            kind = "vga" if each["class"] == "0x030000" else "audio"
-            device = PciDevice(address=address, kind=kind, vendor_device=each["id"], driver=each["driver"])
-            groups.setdefault(each["group"], []).append(device)
-        return HostFacts(
-            name=name,
-            cpu=Cpu(vendor="amd", model="a model", cores=8, virtualization=True),
-            memory=mib("64GiB"),
-            iommu=True,
-            gpus=tuple(
-                GpuFacts(
-                    address=each.address,
-                    vendor_device=each.vendor_device,
-                    model="a card",
-                    driver=each.driver,
-                    iommu_group=number,
-                )
-                for number, devices in groups.items()
-                for each in devices
-                if each.kind == "vga"
-            ),
-            iommu_groups=tuple(IommuGroup(id=number, devices=tuple(each)) for number, each in groups.items()),
-            domains=tuple(_domain(each, vm) for each, vm in host["vms"].items()),
-        )
+        """Return a host's facts."""
+        return facts_of(name, self.standin.data["hosts"][uri(name)])
 
     def state(self, vm: Vm) -> str:
         try:
@@ -173,8 +148,9 @@ class ModelWorld:
     def starts_with_host(self, vm: Vm) -> bool:
         return "enable" in self.standin.virsh(["-c", vm.uri, "dominfo", vm.name])
 
-    def view(self, host: str) -> HostView:
-        return view(self.facts(host))
+    def view(self, host: str, functions: Sequence[str]) -> HostView:
+        seen = view(self.facts(host))
+        return HostView({each: device for each, device in seen.devices.items() if each in functions}, seen.held)
 
     def cluster(self) -> Cluster:
         data = self.standin.data["cluster"]
@@ -209,6 +185,34 @@ class ModelWorld:
     def sleep(self, seconds: float) -> None:
         self.clock += seconds
         self.standin.passes()
+
+
+def facts_of(name: str, host: Data) -> HostFacts:
+    """Return a host's facts as libvirt and the kernel would tell them."""
+    groups: dict[int, list[PciDevice]] = {}
+    for address, each in host["devices"].items():
+        kind = "vga" if each["class"] == "0x030000" else "audio"
+        device = PciDevice(address=address, kind=kind, vendor_device=each["id"], driver=each["driver"])
+        groups.setdefault(each["group"], []).append(device)
+    return HostFacts(
+        name=name,
+        cpu=Cpu(vendor="amd", model="a model", cores=8, virtualization=True),
+        memory=mib("64GiB"),
+        iommu=True,
+        gpus=tuple(_gpu(each, number) for number, every in groups.items() for each in every if each.kind == "vga"),
+        iommu_groups=tuple(IommuGroup(id=number, devices=tuple(each)) for number, each in groups.items()),
+        domains=tuple(_domain(each, vm) for each, vm in host["vms"].items()),
+    )
+
+
+def _gpu(device: PciDevice, group: int) -> GpuFacts:
+    return GpuFacts(
+        address=device.address,
+        vendor_device=device.vendor_device,
+        model="a card",
+        driver=device.driver,
+        iommu_group=group,
+    )
 
 
 def _domain(name: str, vm: Data) -> Domain:
