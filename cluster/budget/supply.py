@@ -34,6 +34,7 @@ def supply_props(facts: HostFacts, owner: str, limits: HostLimits | None = None)
             "domains": tuple(domain for domain in facts.domains if domain.owner != owner),
             "bridges": _bridges(facts, limits),
             **_networks(facts, owner, limits),
+            "live": False,
             "unknown": {path: why for path, why in facts.unknown.items() if not _of_the_moment(path)},
         }
     )

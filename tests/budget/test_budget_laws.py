@@ -158,6 +158,7 @@ def test_facts_survive_their_file(facts: HostFacts) -> None:
 
 
 @given(plans())
+@settings(deadline=None)
 def test_demands_and_limits_survive_the_engine(plan: list[VmDemand]) -> None:
     for vm in plan:
         assert demand_from_props(through_the_engine(json.loads(json.dumps(demand_props(vm))))) == vm

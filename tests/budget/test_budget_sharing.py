@@ -95,6 +95,10 @@ def test_the_policies_have_a_place_for_these_findings() -> None:
         assert {policy_of(each) for each in findings if "gpu" in each.code} == {"gpu-allocation"}
 
 
+def test_policies_see_no_difference_between_a_host_and_a_file_of_its_facts() -> None:
+    assert supply_props(host(), "cloud/prod") == supply_props(host(live=False), "cloud/prod")
+
+
 def test_what_is_free_counts_shared_cards_and_not_lent_ones() -> None:
     def free(limits: HostLimits) -> list[str]:
         plan = HostPlan(host(OFF, vm("hpc-2", "hpc", B)), (), limits, "cloud/prod", "ws")
