@@ -224,12 +224,7 @@ def _machine_changes(path: str, before: Machine, after: Machine | None, why: _Wh
         addresses = ", ".join(gpu.address for gpu in before.gpus)
         found.append(Change(f"{path}.gpus", addresses, None, why("gpu", "iommu", "insufficient-gpus", "")))
     for place, (old, new) in enumerate(zip(before.gpus, after.gpus, strict=False)):
-        if old != new:
-            found.append(Change(f"{path}.gpus[{place}].address", old.address, new.address, why("gpu")))
-            # Another card has another identity; the one that the settings name would be refused.
-            for field in ("serial", "uuid"):
-                if getattr(old, field) and not getattr(new, field):
-                    found.append(Change(f"{path}.gpus[{place}].{field}", getattr(old, field), None, why("gpu")))
+        found += _card_changes(f"{path}.gpus[{place}]", old, new, why)
     if after.cores != before.cores:
         found.append(Change(f"{path}.cores", before.cores, after.cores, why("insufficient-cpu")))
     for field, code in (("memory", "insufficient-ram"), ("disk", "insufficient-disk")):
@@ -237,6 +232,17 @@ def _machine_changes(path: str, before: Machine, after: Machine | None, why: _Wh
         if old_size != new_size:
             found.append(Change(f"{path}.{field}", format_mib(old_size), format_mib(new_size), why(code)))
     return found
+
+
+def _card_changes(path: str, before: Gpu, after: Gpu, why: _Why) -> list[Change]:
+    """Return what names another card; the identity that the settings give the old one would be refused with it."""
+    if before == after:
+        return []
+    named = [(field, getattr(before, field)) for field in ("serial", "uuid")]
+    return [
+        Change(f"{path}.address", before.address, after.address, why("gpu")),
+        *(Change(f"{path}.{field}", value, None, why("gpu")) for field, value in named if value),
+    ]
 
 
 @dataclass(frozen=True)
