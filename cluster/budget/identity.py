@@ -132,9 +132,10 @@ class _Check:
         known = [self.gpu.serial, self.gpu.uuid, card and card.serial, card and card.uuid]
         if card is None or any(known) or (old and (old.serial or old.uuid)):
             return []
-        bound = f"it is bound to {card.driver}" if card.driver else "no driver is bound to it"
+        bound = f"the card is bound to {card.driver}" if card.driver else "no driver is bound to the card"
+        why = self.host.unknown.get(f"gpus.{card.address}.uuid", bound)
         message = (
-            f"nobody can tell which card {self._where}, for vm {self.demand.name}, is: {bound}, and only NVIDIA's"
+            f"nobody can tell which card {self._where}, for vm {self.demand.name}, is: {why}, and only NVIDIA's"
             " driver tells serial number and UUID; another card of its kind in its place would not be noticed"
         )
         remedy = f"read them once with the driver bound (nvidia-smi -L) and write uuid into {self._setting}"

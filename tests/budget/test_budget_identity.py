@@ -171,12 +171,17 @@ def test_only_where_nobody_ever_told_it_is_remarked_on() -> None:
     for seen in (None, never):
         finding = only(found(bound(host(), A), seen), "gpu-unconfirmed")
         assert finding.severity == "warn"
-        assert "it is bound to vfio-pci" in finding.message
+        assert "is: the card is bound to vfio-pci, and only NVIDIA's driver tells" in finding.message
         assert "nvidia-smi -L" in finding.remedy
         assert found(bound(host(), A), seen, serial=SERIAL) == []
         assert found(bound(host(), A), seen, uuid=UUID) == []
     assert found(changed(host(), A, serial=None, uuid=None, driver=None), None)[0].message.count("no driver is bound")
     assert found(changed(host(), A, serial=None), None) == [], "a UUID is enough: consumer cards tell no serial number"
+
+
+def test_the_reason_is_the_one_that_reading_the_host_gave() -> None:
+    dark = bound(host(unknown={f"gpus.{A}.uuid": "nvidia-smi does not list the card"}), A)
+    assert "is: nvidia-smi does not list the card, and" in only(found(dark, None), "gpu-unconfirmed").message
 
 
 def test_where_the_list_of_gpus_is_not_known_nothing_is_said() -> None:
