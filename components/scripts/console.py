@@ -13,8 +13,6 @@ from pathlib import Path
 
 from components.scripts.tools import ScriptError, Tools, Virsh, carry_out
 
-REFRESHES = 5
-
 
 def clear(tools: Tools, environment: Mapping[str, str]) -> str:
     """Delete the logs; return which. A pool that is gone holds none."""
@@ -27,21 +25,20 @@ def clear(tools: Tools, environment: Mapping[str, str]) -> str:
         if "failed to get pool" in found.err or "not found" in found.err:
             return f"pool {pool} is not there: no console log of {virsh.vm}"
         raise ScriptError(f"{virsh.vm}: libvirt at {virsh.uri} does not answer: {found.last}")
-    refresh(virsh, pool)
     log = re.compile(rf"console-{re.escape(virsh.vm)}\.log(\.\d+)?")
-    names = [line.split()[0] for line in virsh.must("vol-list", pool).splitlines() if line.strip()]
-    logs = [name for name in names if log.fullmatch(name)]
-    for name in logs:
-        virsh.must("vol-delete", "--pool", pool, name)
-    return f"deleted {', '.join(logs)}" if logs else f"no console log of {virsh.vm}"
+    deleted: list[str] = []
+    while logs := [name for name in _volumes(virsh, pool) if log.fullmatch(name)]:
+        done = virsh.ask("vol-delete", "--pool", pool, logs[0])
+        if done.status != 0 and logs[0] in _volumes(virsh, pool):
+            raise ScriptError(f"{virsh.vm}: {logs[0]} in pool {pool} cannot be deleted: {done.last}")
+        deleted.append(logs[0])
+    return f"deleted {', '.join(deleted)}" if deleted else f"no console log of {virsh.vm}"
 
 
-def refresh(virsh: Virsh, pool: str) -> None:
-    """Let libvirt look what is in a pool's folder; while an image is copied into the pool it refuses: try again."""
-    for attempt in range(REFRESHES):
-        if virsh.ask("pool-refresh", pool).status == 0:
-            return
-        virsh.tools.sleep(1 + attempt)
+def _volumes(virsh: Virsh, pool: str) -> list[str]:
+    """Return the names of a pool's volumes, as its folder has them now."""
+    virsh.ask("pool-refresh", pool)
+    return [line.split()[0] for line in virsh.must("vol-list", pool).splitlines() if line.strip()]
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ import xml.etree.ElementTree as ET  # what libvirt itself wrote
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from components.scripts.console import refresh
 from components.scripts.tools import ScriptError, Tools, Virsh, carry_out
 
 DISK = "vda"
@@ -81,13 +80,13 @@ def _grow_disk(virsh: Virsh, state: str, pool: str, volume: str, wanted: int) ->
         virsh.must("blockresize", virsh.uuid, DISK, f"{wanted}B")
     else:
         virsh.must("vol-resize", "--pool", pool, volume, f"{wanted}B")
-    refresh(virsh, pool)
+    virsh.ask("pool-refresh", pool)
 
 
 def _disk_bytes(virsh: Virsh, running: bool, pool: str, volume: str) -> int:
     """Return a disk's size; of a running VM as its QEMU has it, for libvirt's own note of the volume may be older."""
     if not running:
-        refresh(virsh, pool)
+        virsh.ask("pool-refresh", pool)
     words = ("domblkinfo", virsh.uuid, DISK) if running else ("vol-info", "--bytes", "--pool", pool, volume)
     found = re.search(r"^Capacity:\s+(\d+)", virsh.must(*words), re.MULTILINE)
     if not found:

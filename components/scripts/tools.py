@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+ATTEMPTS = 5
+_BUSY = re.compile(r"Storage volume not found|asynchronous jobs running")
 
 
 class ScriptError(Exception):
@@ -88,8 +92,18 @@ class Virsh:
         return cls(tools, environment["URI"], environment["UUID"], environment["VM"])
 
     def ask(self, *words: str, timeout_s: float = 120) -> Done:
-        """Run a command of virsh, whatever comes of it."""
-        return self.tools.run(["virsh", "-q", "-c", self.uri, *words], timeout_s)
+        """Run a command of virsh, whatever comes of it.
+
+        While libvirt looks into a pool's folder anew, which the provider has it do at each turn, it knows of no volume
+        there, and while a volume is copied in it refuses to look: then the same is asked again.
+        """
+        for attempt in range(ATTEMPTS):
+            done = self.tools.run(["virsh", "-q", "-c", self.uri, *words], timeout_s)
+            busy = done.status != 0 and words[0].startswith(("vol-", "pool-")) and _BUSY.search(done.err)
+            if not busy or attempt == ATTEMPTS - 1:
+                break
+            self.tools.sleep(1 + attempt)
+        return done
 
     def must(self, *words: str, timeout_s: float = 120) -> str:
         """Run a command of virsh and return what it says; ScriptError with its own words where it fails."""

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.scripts import known_hosts
-from components.scripts.console import refresh
 from components.scripts.tools import Done, ScriptError, Tools, Virsh, carry_out
 
 CLOCK_S = 5.0
@@ -243,7 +242,7 @@ def _scene(virsh: Virsh, pool: str) -> str:
 
 def console_tail(virsh: Virsh, pool: str) -> list[str]:
     """Return the last lines of a VM's serial console, without control codes; none where there is no log."""
-    refresh(virsh, pool)
+    virsh.ask("pool-refresh", pool)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "console"
         done = virsh.ask("vol-download", "--pool", pool, f"console-{virsh.vm}.log", str(file))

@@ -276,6 +276,20 @@ def test_the_log_goes_with_the_vm_and_the_full_ones_too(told: dict[str, str]) ->
     assert "no console log" in clear(world, told)
 
 
+def test_a_pool_that_is_being_looked_through_is_asked_again(told: dict[str, str]) -> None:
+    """While the provider has libvirt look into the pool's folder anew, libvirt knows of no volume there."""
+    world = World(state=None, volumes={"console-gpu-1.log": ""}, busy=3)
+    assert clear(world, told) == "deleted console-gpu-1.log"
+    assert world.volumes == {}
+
+
+def test_a_log_that_cannot_be_deleted_is_told_of(told: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = Done(1, "", "error: cannot unlink file: Permission denied\n")
+    monkeypatch.setattr(World, "v_vol_delete", lambda *_: refused)
+    with pytest.raises(ScriptError, match=r"console-gpu-1.log in pool vms cannot be deleted: .*Permission denied"):
+        clear(World(state=None, volumes={"console-gpu-1.log": ""}), told)
+
+
 def test_the_log_of_a_vm_that_is_there_stays(told: dict[str, str]) -> None:
     world = World(volumes={"console-gpu-1.log": ""})
     clear(world, told)

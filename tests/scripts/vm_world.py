@@ -55,6 +55,7 @@ class World(Tools):
     starts: bool = True
     volumes: dict[str, str] = field(default_factory=dict)
     pool: bool = True
+    busy: int = 0
     ssh: Callable[[str], Done] = lambda command: Done(0)
     agent: Done = field(default_factory=lambda: Done(0))
     wall: float = 1_000_000.0
@@ -188,6 +189,9 @@ class World(Tools):
         return Done(0, "".join(f" {name}   /vms/{name}\n" for name in self.volumes))
 
     def v_vol_delete(self, *words: str) -> Done:
+        if self.busy:
+            self.busy -= 1
+            return Done(1, "", "error: Storage volume not found: no storage vol with matching path 'x'\n")
         del self.volumes[words[-1]]
         return self.changed()
 
