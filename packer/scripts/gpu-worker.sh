@@ -25,12 +25,14 @@ nvidia_driver() {
         "nvidia-headless-no-dkms-$DRIVER_BRANCH-server-open" "nvidia-utils-$DRIVER_BRANCH-server"
       ;;
     debian)
-      # Debian carries one branch only, and builds it; for the kernel of this image, which may be the cloud flavour.
+      # Debian carries one branch only, and builds it: for the newest kernel of this image's flavour, because the archive
+      # does not keep the headers of an older one.
       find /etc/apt/sources.list.d -name '*.sources' \
         -exec sed -i 's/^Components: main$/Components: main contrib non-free non-free-firmware/' {} +
       apt-get update -q -o Acquire::Languages=none
-      apt-get install -y -q --no-install-recommends \
-        "linux-headers-$(uname -r)" nvidia-open-kernel-dkms nvidia-smi libcuda1
+      flavour="$(uname -r | grep -oE '(cloud-)?[a-z0-9]+$')"
+      apt-get install -y -q --no-install-recommends "linux-image-$flavour" "linux-headers-$flavour"
+      apt-get install -y -q --no-install-recommends nvidia-open-kernel-dkms nvidia-smi libcuda1
       ;;
     *)
       echo "no NVIDIA driver packages known for $ID; use images.source ubuntu-24.04" >&2
@@ -42,12 +44,13 @@ nvidia_driver() {
 
 operator_driver() {
   if ! modprobe --dry-run --all i2c_core ipmi_msghandler ipmi_devintf 2>/dev/null; then
-    case "$ID" in
-      # Ubuntu's cloud image leaves the package with the less common modules out.
-      ubuntu) apt-get install -y -q --no-install-recommends "linux-modules-extra-$(uname -r)" ;;
-      # The kernel for clouds lacks them, and much else that drivers ask for.
-      debian) apt-get install -y -q --no-install-recommends linux-image-amd64 ;;
-    esac
+    if [[ "$ID" != ubuntu ]]; then
+      echo "the kernel of this image lacks ipmi_msghandler, which NVIDIA's driver container loads;" \
+        "use images.source ubuntu-24.04, or images.gpu_worker_driver nvidia" >&2
+      exit 1
+    fi
+    # Ubuntu's cloud image leaves the package with the less common modules out.
+    apt-get install -y -q --no-install-recommends "linux-modules-extra-$(uname -r)"
   fi
   printf '%s\n' ipmi_msghandler >/etc/modules-load.d/nvidia.conf
 }
