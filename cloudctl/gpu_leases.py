@@ -1,13 +1,15 @@
-"""Dropping a lease by hand: one look at the file and at libvirt, reasons not to, and the change."""
+"""Leases where a person is at work: dropping one, after a look at libvirt; and not starting what may not run."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from cloudctl import live, project
 from cloudctl.exits import CannotTellError, RefusedError
 from cluster.budget import sharer_of
+from cluster.budget.sharing import FLIP
 from cluster.host.model import HostFacts
 from cluster.leases import Book, Lease, LeaseFile
 from cluster.leases.differences import lease_state
@@ -15,6 +17,7 @@ from cluster.leases.evidence import Evidence
 from cluster.leases.update import ended, state_of
 from cluster.leases.words import stack_of
 from cluster.problems import InputError, Problem
+from cluster.settings.model import Settings
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,22 @@ class Found:
             return book.drop(lease)
 
         self.file.change(step)
+
+
+def refuse_lent(settings: Settings, machines: Collection[str]) -> None:
+    """Raise RefusedError where the cluster that shares our GPUs holds the lease on one of these machines' cards."""
+    sharer = sharer_of(settings)
+    book = LeaseFile(project.root() / settings.state).read() if sharer else Book()
+    lent = [
+        f"GPU {gpu.address} of {machine.name} is with {lease.vm} ({lease.owner}) since {lease.since}"
+        for machine in settings.machines
+        for gpu in machine.gpus
+        if machine.name in machines
+        and (lease := book.of(settings.host_of(machine).name, gpu.address))
+        and lease.owner == sharer
+    ]
+    if lent:
+        raise RefusedError(f"{'; '.join(lent)}; take it back, which starts the machines as well: {FLIP}")
 
 
 def look(chosen: project.Stack, host: str, gpu: str, host_file: list[Path] | None) -> Found:

@@ -15,6 +15,7 @@ from cluster.leases.text import dump
 from cluster.leases.update import running_update
 from tests.cloudctl.conftest import FACTS, SETTINGS, Project, Run
 from tests.cloudctl.test_gpus_command import A, B, ask, held, rows
+from tests.cloudctl.test_power_commands import Libvirt
 
 OVER = Update("an earlier boot", 1, 1)
 CARD = ("--host", "ws", "--gpu", A)
@@ -249,3 +250,26 @@ def test_the_lease_command_says_what_runs_it(cloudctl: Run, file: LeaseFile) -> 
     raw = json.loads(file.path.read_text())
     assert raw["version"] == 2
     assert file.all()[0].update == running_update()
+
+
+@pytest.mark.parametrize("shares", [True, False])
+def test_stopped_machines_are_not_started_while_the_other_cluster_holds_their_card(
+    project: Project, cloudctl: Run, file: LeaseFile, shares: bool
+) -> None:
+    libvirt = Libvirt(project)
+    libvirt.has(control_1="shut off", gpu_1="shut off")
+    settings = copy.deepcopy(SETTINGS)
+    settings["inference-cloud:hosts"] = [{"name": "ws"}]
+    settings["inference-cloud:hpc"] = {"name": "hpc", "shares_gpus": shares}
+    project.settings(settings)
+    write(file, lease("hpc-1", "hpc"))
+    done = cloudctl("start", *PROD, "--yes")
+    assert done.exit_code == (1 if shares else 0)
+    assert ("start gpu-1" in libvirt.calls()) is not shares
+    if shares:
+        assert f"GPU {A} of gpu-1 is with hpc-1 (hpc) since 2026-01-01T00:00:00+00:00; take it back" in done.stderr
+        assert done.stderr.rstrip().endswith("cloudctl flip serve")
+        assert cloudctl("start", *PROD, "--dry-run").exit_code == 1
+    write(file, lease())
+    libvirt.has(control_1="shut off", gpu_1="shut off")
+    assert cloudctl("start", *PROD, "--yes").exit_code == 0
