@@ -42,7 +42,7 @@ class Host(TaskComponent):
             "uri": args.host.uri,
             "pool": args.host.pool.name,
             "owner": args.owner,
-            "facts": supply_props(args.facts, args.owner, args.limits),
+            "facts": supply_props(args.facts, args.owner, args.limits, args.plan),
             "limits": limits_props(args.limits),
             "plan": [demand_props(demand) for demand in args.plan],
         }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cluster.budget.demand import VmDemand
 from cluster.budget.limits import HostLimits
 from cluster.budget.names import clash, is_ours, own_uuid
 from cluster.budget.plan import HostPlan
@@ -16,19 +17,26 @@ _NULLABLE = {"cpu": ("cores", "virtualization"), "pools": ("capacity",), "nics":
 """Facts that are written even where not known; nulls do not survive the engine, so reading puts them back."""
 
 
-def supply_props(facts: HostFacts, owner: str, limits: HostLimits | None = None) -> dict[str, Any]:
+_STEPS = tuple(mib(f"{step}GiB") for step in (64, 16, 4))
+"""What others take of a pool is told in the largest of these steps that leaves the plan its room, else in GiB."""
+
+
+def supply_props(
+    facts: HostFacts, owner: str, limits: HostLimits | None = None, plan: Sequence[VmDemand] = ()
+) -> dict[str, Any]:
     """Return what a host offers as plain JSON without nulls.
 
     Whatever our own VMs change is left out: the VMs themselves, drivers bound to passed devices, our pool, bridge and
     network once they are made (with ``limits``), serial numbers that only a bound NVIDIA driver tells, whether an
     address could be asked for. Of others' networks and routes only those are kept that are in the plan's way. Sizes go
-    to whole GiB, what is there down and what is taken up, so that a log file's growth is no change of the plan.
+    to whole GiB, what is there down and what is taken up; what is taken of a pool goes up further where the ``plan``
+    has its room all the same, so that the growth of others' files is no change of the plan.
     """
     groups = {gpu.iommu_group for gpu in facts.gpus}
     kept = facts.model_copy(
         update={
             "memory": _down(facts.memory),
-            "pools": _pools(facts, owner, limits),
+            "pools": tuple(_steady(pool, limits, plan) for pool in _pools(facts, owner, limits)),
             "gpus": tuple(_gpu(gpu) for gpu in facts.gpus),
             "iommu_groups": tuple(_group(group) for group in facts.iommu_groups if group.id in groups),
             "domains": tuple(domain for domain in facts.domains if domain.owner != owner),
@@ -82,6 +90,16 @@ def _pool(facts: HostFacts, owner: str, pool: PoolFacts, name: str, path: str) -
             "allocated": allocated and mib(f"{allocated}MiB"),
         }
     )
+
+
+def _steady(pool: PoolFacts, limits: HostLimits | None, plan: Sequence[VmDemand]) -> PoolFacts:
+    if limits is None or not pool.allocated or pool.capacity is None:
+        return pool
+    planned = sum(demand.disks.get(pool.name, 0) for demand in plan)
+    room = int(pool.capacity) - limits.reserve_disk_mib - planned
+    coarse = (-(-int(pool.allocated) // step) * step for step in (_STEPS if planned else ()))
+    taken = next((size for size in coarse if size <= room), int(pool.allocated))
+    return pool.model_copy(update={"allocated": mib(f"{taken}MiB")})
 
 
 def _networks(facts: HostFacts, owner: str, limits: HostLimits | None) -> dict[str, object]:

@@ -96,9 +96,9 @@ def test_every_finding_says_what_and_what_to_do(facts: HostFacts, plan: list[VmD
 @given(hosts(), plans())
 @settings(max_examples=80, deadline=None)
 def test_facts_survive_the_engine_with_the_same_refusals(facts: HostFacts, plan: list[VmDemand]) -> None:
-    props = supply_props(facts, OWNER, LIMITS)
+    props = supply_props(facts, OWNER, LIMITS, plan)
     back = facts_from_props(through_the_engine(json.loads(json.dumps(props))))
-    assert supply_props(back, OWNER, LIMITS) == props
+    assert supply_props(back, OWNER, LIMITS, plan) == props
     assert not [each for each in back.domains if each.owner == OWNER]
     held_by_us = any(each.owner == OWNER and each.hostdevs for each in facts.domains)
     if not held_by_us:  # a move within the stack is seen by the program alone

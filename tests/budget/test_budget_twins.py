@@ -10,15 +10,18 @@ import pytest
 from cluster.budget import (
     Finding,
     GPUAlreadyAllocatedError,
+    HostLimits,
     HostNotReadyError,
     InsufficientResourcesError,
     IOMMUConfigurationError,
     MixedPlanRefusedError,
     PlanRefusedError,
+    VmDemand,
     demands_from,
     judge,
     limits_from,
     refuse,
+    supply_props,
 )
 from cluster.host.model import HostFacts, load_facts
 from cluster.settings.model import Settings
@@ -170,3 +173,21 @@ def test_plan_over_two_hosts_is_judged_on_each(prod: Settings) -> None:
     assert found.message.startswith(
         "Insufficient ram: need 36 GB, have 32 GB on host workstation-2 (planned 32 GB: gpu-2"
     )
+
+
+def test_files_of_others_that_grow_are_no_change_of_the_plan_while_it_has_its_room(
+    twin: Twin, demands: list[VmDemand], limits: HostLimits
+) -> None:
+    def told(taken_gib: int, plan: list[VmDemand]) -> str:
+        facts = twin("workstation")
+        pools = tuple(pool.model_copy(update={"allocated": taken_gib * 1024}) for pool in facts.pools)
+        props = supply_props(facts.model_copy(update={"pools": pools}), "cloud/prod", limits, plan)
+        return str(props["pools"][0]["allocated"])
+
+    capacity = int(twin("workstation").pools[0].capacity or 0) // 1024
+    room = capacity - limits.reserve_disk_mib // 1024 - sum(demand.disk_mib for demand in demands) // 1024
+    assert {told(size, demands) for size in (24, 25, 63)} == {"64GiB"}
+    # Where a step would take the plan's room, nothing is rounded but to whole GiB.
+    assert [told(size, demands) for size in (room - 1, room, room + 1)] == [
+        f"{size}GiB" for size in (room - 1, room, room + 1)
+    ]

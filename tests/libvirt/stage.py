@@ -122,7 +122,7 @@ class Stage:
         return done.stdout.strip()
 
 
-def make(home: Path, stack: str, **sections: Any) -> Stage:
+def make(home: Path, stack: str, *, real: tuple[str, ...] = REAL, **sections: Any) -> Stage:
     """Return a stage with an empty stack; ``sections`` replace those of ``document``."""
     place = RealWorkspace(stack, home)
     for folder in (place.dir, place.logs, place.home / "state", place.home / "home"):
@@ -131,7 +131,7 @@ def make(home: Path, stack: str, **sections: Any) -> Stage:
     passphrase.touch(mode=0o600)
     passphrase.write_text(secrets.token_urlsafe(24))
     (place.dir / "Pulumi.yaml").write_text((ROOT / "Pulumi.yaml").read_text())
-    stage = Stage(place, document(place, **sections))
+    stage = Stage(place, document(place, **sections), real)
     shutil.rmtree(stage.run_dir, ignore_errors=True)
     stage.write()
     initialise(place)
