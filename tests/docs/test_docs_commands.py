@@ -80,7 +80,7 @@ def _parse(arguments: list[str]) -> None:
 
 
 def test_a_command_that_does_not_exist_is_noticed() -> None:
-    for wrong in (["flip", "serve"], ["status", "--nonsense"], ["init", "a", "b"], ["host", "fact"]):
+    for wrong in (["fly", "south"], ["status", "--nonsense"], ["init", "a", "b"], ["host", "fact"]):
         with pytest.raises(Exception, match=r"No such|unexpected"):
             _parse(wrong)
 
