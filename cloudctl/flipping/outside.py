@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
 
 from cluster.flip.commands import Command
 from cluster.flip.world import Outcome
 
-Runner = Callable[..., "subprocess.CompletedProcess[str]"]
 
-
-def run(command: Command, seconds: float, runner: Runner = subprocess.run) -> Outcome:
+def run(command: Command, seconds: float) -> Outcome:
     """Run a command, so long at most, and return how it ended with the last line of its complaint."""
-    done = capture(command, seconds, runner)
+    done = capture(command, seconds)
     return done if isinstance(done, Outcome) else Outcome(done.returncode == 0, _reason(done))
 
 
-def capture(
-    command: Command, seconds: float, runner: Runner = subprocess.run
-) -> subprocess.CompletedProcess[str] | Outcome:
+def capture(command: Command, seconds: float) -> subprocess.CompletedProcess[str] | Outcome:
     """Run a command and return what it printed, or why it did not end by itself."""
     environment = {**os.environ, "LC_ALL": "C"}
     try:
-        return runner(
+        return subprocess.run(
             command,
             capture_output=True,
             text=True,

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner, Result
 
+from cloudctl.app import app
+from cloudctl.virsh import Virsh
 from cluster.host.model import HostFacts
 from cluster.leases import LeaseFile
 from cluster.settings.model import Host
 from tests.flip import standin, worlds
-from tests.flip.standin import Data
+from tests.flip.standin import Data, RefusalError, Standin
 from tests.flip.worlds import OWNER
 
 A, B = worlds.card(0x41), worlds.card(0x61)
@@ -86,6 +91,7 @@ class FlipProject:
             "log": [],
         }
         worlds.start_running(data, ["control-1", *cloud, "stranger"])
+        Standin(data)._schedule()
         return data
 
     def lease_all(self) -> None:
@@ -139,6 +145,31 @@ def told(project: FlipProject, monkeypatch: pytest.MonkeyPatch) -> FlipProject:
 
 
 @pytest.fixture
+def near(told: FlipProject, monkeypatch: pytest.MonkeyPatch) -> FlipProject:
+    """The project, its stand-ins called in this process in place of programs on PATH."""
+    real, which = subprocess.run, shutil.which
+
+    def run(command: Sequence[str], **more: Any) -> subprocess.CompletedProcess[str]:
+        program, words = command[0], list(command[1:])
+        if program not in ("virsh", "kubectl", "hpc") or not which(program):
+            return real(command, **more)
+        world = Standin(told.world)
+        try:
+            answer, complaint = getattr(world, program)(words), ""
+        except RefusalError as error:
+            answer, complaint = "", str(error)
+        told.world = world.data
+        return subprocess.CompletedProcess(command, 1 if complaint else 0, answer, complaint)
+
+    def virsh(_: Virsh, uri: str, *words: str) -> subprocess.CompletedProcess[str]:
+        return run(["virsh", "-q", "-c", uri, *words])
+
+    monkeypatch.setattr("cloudctl.flipping.outside.subprocess.run", run)
+    monkeypatch.setattr(Virsh, "_run", virsh)
+    return told
+
+
+@pytest.fixture
 def cards() -> Sequence[str]:
     """The cards of the project."""
     return A, B
@@ -154,3 +185,25 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cards: Sequence[str
     monkeypatch.setenv("PATH", f"{made.path}{os.pathsep}/usr/bin{os.pathsep}/bin")
     monkeypatch.chdir(folder)
     return made
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Time that passes only while a flip waits; holds the seconds that were waited for."""
+    waited: list[float] = []
+    monkeypatch.setattr("cloudctl.flipping.world.RealWorld.sleep", lambda _, seconds: waited.append(seconds))
+    monkeypatch.setattr("cloudctl.flipping.world.RealWorld.time", lambda _: sum(waited))
+    return waited
+
+
+@pytest.fixture
+def cloudctl() -> Callable[..., Result]:
+    """Runs cloudctl in this process."""
+
+    def run(*words: str, input: str | None = None) -> Result:
+        result = CliRunner().invoke(app, list(words), input=input)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        assert "Traceback" not in result.output
+        return result
+
+    return run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from cluster.flip.commands import Command
 from cluster.flip.model import Card, Cluster, HostView, Node, Scene, Service, Vm
@@ -216,11 +216,11 @@ def _gpu(device: PciDevice, group: int) -> GpuFacts:
 
 
 def _domain(name: str, vm: Data) -> Domain:
-    states: dict[str, Any] = {"shut off": "shut-off"}
+    states: dict[str, Literal["shut-off", "paused"]] = {"shut off": "shut-off", "paused": "paused"}
     return Domain(
         name=name,
         owner=vm["owner"],
-        state=states.get(vm["state"], vm["state"]),
+        state=states.get(vm["state"], "running"),
         cores=1,
         memory=mib("1GiB"),
         hostdevs=tuple(vm["hostdevs"]),
