@@ -18,6 +18,7 @@ from cluster.settings.model import (
     Gpu,
     GpuOperator,
     Host,
+    Hpc,
     Images,
     Kubernetes,
     Machine,
@@ -86,6 +87,7 @@ class Draft:
     database: Part[Database] | None
     monitoring: Part[Monitoring] | None
     transfer: Part[Transfer] | None
+    hpc: Part[Hpc] | None
     secrets: Part[Secrets] | None
 
     @classmethod
@@ -150,9 +152,10 @@ _SINGLE: Mapping[str, type[Section]] = {
     "database": Database,
     "monitoring": Monitoring,
     "transfer": Transfer,
+    "hpc": Hpc,
     "secrets": Secrets,
 }
-_OPTIONAL = {"transfer", "secrets"}
+_OPTIONAL = {"transfer", "hpc", "secrets"}
 
 
 def _single(key: str, raw: Mapping[str, object]) -> Any:

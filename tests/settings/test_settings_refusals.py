@@ -70,6 +70,45 @@ PROD: list[tuple[str, list[Change], list[str]]] = [
         [],
     ),
     (
+        "the other cluster's VMs are ours",
+        [put("hpc", {"vms": ["hpc-1", "gpu-1", "hpc-1", "-x"]})],
+        [
+            "hpc.vms[1]: 'gpu-1' is a machine of this stack (machines[2]); name only the VMs of the HPC cluster",
+            "hpc.vms[2]: 'hpc-1' is named twice; name each VM once",
+            "hpc.vms[3]: '-x' is not the name of a VM; write what virsh list --all shows",
+        ],
+    ),
+    (
+        "our machines look like the other cluster's",
+        [put("hpc", {"name": "gpu"})],
+        [
+            f"machines[{n}].name: 'gpu-{n - 1}' begins with gpu-, as the names of the HPC cluster's VMs do; give one of"
+            " the two another name (hpc.name)"
+            for n in (2, 3)
+        ],
+    ),
+    (
+        "commands that are none",
+        [
+            put(
+                "hpc",
+                {"start": " ", "stop": "ssh 'x", "drain": "scontrol update state=drain; sleep 9", "driver": "a b"},
+            )
+        ],
+        [
+            "hpc.start: ' ' is empty; write a command, or leave it out",
+            'hpc.stop: "ssh \'x" has a quote without its pair; close it',
+            "hpc.drain: 'scontrol update state=drain; sleep 9' needs a shell, and commands are run without one; put it into a"
+            " script, and name that",
+            "hpc.driver: 'a b' is not the name of a driver; write for example nvidia or vfio-pci",
+        ],
+    ),
+    (
+        "a cluster beside it",
+        [put("hpc", {"vms": ["hpc-1"], "stop": "ssh head 'poweroff now'", "shares_gpus": True, "driver": "vfio-pci"})],
+        [],
+    ),
+    (
         "too few host CPUs pinned",
         [put("machines.0.cpu_pinning", "4-7")],
         [

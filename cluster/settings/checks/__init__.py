@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cluster.problems import Problem
-from cluster.settings.checks import capacity, gpus, hardware, hosts, machines, models, network, secrets, versions
+from cluster.settings.checks import capacity, gpus, hardware, hosts, hpc, machines, models, network, secrets, versions
 from cluster.settings.draft import Draft
 
 
@@ -18,6 +18,7 @@ def check(draft: Draft) -> list[Problem]:
         versions.check,
         models.check,
         capacity.check,
+        hpc.check,
         secrets.check,
     )
     return [problem for part in parts for problem in part(draft)]
