@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cloudctl.exits import CannotTellError
+from cluster.remedies import remedy_for
 
 OWNER_URI = "urn:inference-cloud:owner"
 _OWNER = re.compile(r"<(?:[\w-]+:)?owner\b[^>]*>\s*([^<>\s]+)\s*</")
@@ -97,6 +98,18 @@ class Virsh:
             step = min(step_s, patience_s - waited)
             self._sleep(step)
             waited += step
+
+    def ask(self, uri: str, *words: str) -> str | None:
+        """Return what virsh prints, or None where libvirt says no."""
+        done = self._run(uri, *words)
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    def act(self, uri: str, *words: str) -> None:
+        """Run a command that changes something. Raises CannotTellError with libvirt's words, and a remedy if known."""
+        done = self._run(uri, *words)
+        if done.returncode != 0:
+            known = remedy_for(done.stderr)
+            raise CannotTellError(_failed(uri, " ".join(words), done.stderr) + (f"; {known.remedy}" if known else ""))
 
     def _act(self, vm: Found, verb: str) -> None:
         done = self._run(vm.uri, verb, vm.name)

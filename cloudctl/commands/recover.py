@@ -26,7 +26,7 @@ def recover(
     Afterwards the next pulumi up goes on. When the engine dies while something is created, the thing may exist and the
     state does not know it; the next up would clash with it. What this stack creates has ids that can be foretold: each
     is looked up, and is in the state afterwards exactly if it is there. Commands are simply run again by the next up.
-    Nothing is created or deleted.
+    Nothing is created or deleted; a pool or network of ours that was defined and never started is started.
 
     Where a provider lost its connection, the engine forgets what it had begun, and the next up says "already exists":
     --strays finds such things too; it takes a preview. Where the stack is still locked by the update that died, run
@@ -57,6 +57,11 @@ def recover(
     if not yes:
         typer.confirm(f"mend the state of {chosen.name}?", abort=True)
     engine.import_state(chosen.name, json.dumps(plan.deployment), beside=chosen.file)
+    if not lab:
+        from cloudctl import halfway
+        from cloudctl.virsh import Virsh
+
+        halfway.finish(chosen.settings(), chosen.name, Virsh(), console.note)
     if plan.refresh:
         targets = [f"--target={urn}" for urn in plan.refresh]
         words = ["refresh", "--yes", "--skip-preview", "--stack", chosen.name, "--config-file", str(chosen.file)]

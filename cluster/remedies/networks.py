@@ -27,8 +27,8 @@ FAULTS = (
         "bridge-taken",
         r"bridge name '(?P<bridge>[^']+)' already in use|creating bridge interface (?P<other>\S+): File exists",
         "the host has a bridge {bridge}{other} already",
-        "whose it is: {virsh} net-list --all, ip link show {bridge}{other}; take that one away, or run the same"
-        " again so that libvirt picks another",
+        "whose it is: {virsh} net-list --all, ip link show {bridge}{other}; one that no network has, as a crash of"
+        " libvirt leaves it: sudo ip link delete {bridge}{other}; else run the same again, and libvirt picks another",
     ),
     fault(
         "dns-address-taken",

@@ -1,0 +1,55 @@
+"""Pools and networks of ours that libvirt has defined and never started: its daemon died between the two steps.
+
+The provider cannot go on from there. What is ours is known by its derived UUID; nothing else is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from cloudctl.virsh import Virsh
+from cluster.identity import libvirt_uuid
+from cluster.settings.model import Settings
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How virsh asks for a kind of object, and what brings one up; ``{}`` is its name."""
+
+    name: str
+    uuid: str
+    info: str
+    start: tuple[str, ...]
+
+
+POOL = Kind("pool", "pool-uuid", "pool-info", ("pool-build", "pool-start", "pool-autostart"))
+NETWORK = Kind("network", "net-uuid", "net-info", ("net-start", "net-autostart"))
+
+
+def finish(settings: Settings, stack: str, virsh: Virsh, say: Say) -> None:
+    """Start what of a stack is defined and not active, on each host that is not played by a facts file.
+
+    Raises CannotTellError with libvirt's words and the remedy where it does not start.
+    """
+    for uri, kind, name in _halfway(settings, stack, virsh):
+        say(f"{kind.name} {name} at {uri} was defined and never started: starting it")
+        for verb in kind.start:
+            virsh.act(uri, verb, name)
+
+
+def _halfway(settings: Settings, stack: str, virsh: Virsh) -> Iterator[tuple[str, Kind, str]]:
+    for host in settings.hosts:
+        if host.facts:
+            continue
+        for kind, name in ((POOL, host.pool.name), (NETWORK, settings.network.name)):
+            if virsh.ask(host.uri, kind.uuid, name) != libvirt_uuid(stack, host.name, kind.name, name):
+                continue
+            info = virsh.ask(host.uri, kind.info, name) or ""
+            fields = {
+                key.strip(): value.strip() for key, _, value in (line.partition(":") for line in info.split("\n"))
+            }
+            if fields.get("State") == "inactive" or fields.get("Active") == "no":
+                yield host.uri, kind, name
