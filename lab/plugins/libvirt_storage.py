@@ -182,9 +182,7 @@ def delete_volume(state: State, key: str) -> None:
             f"can't delete volume {key}: it is the base of {', '.join(backed)}, which would lose their data"
         )
     users = sorted(
-        domain["name"]
-        for domain in state.records("domains").values()
-        if domain["running"] and key in domain["disks"]
+        domain["name"] for domain in state.records("domains").values() if domain["running"] and key in domain["disks"]
     )
     if users:
         raise PluginError(f"can't delete volume {key}: running domain {', '.join(users)} uses it")
