@@ -13,7 +13,7 @@ from cluster.quorum import pins, quorum
 from cluster.settings.load import from_pulumi
 from cluster.standing import Standing
 from cluster.tools import missing_tools
-from cluster.vm import planned_vms
+from cluster.vm import pinning, planned_vms
 from components.acceptance import Acceptance, AcceptanceArgs
 from components.foundation import Host, HostArgs
 from components.images import BaseImage, BaseImageArgs, GpuImage, GpuImageArgs, Image, image_digests
@@ -36,7 +36,7 @@ def main() -> None:
     findings += claims.findings(demands, facts, limits)
     standing, digests = Standing.of(settings, pulumi.get_stack(), facts), image_digests(settings)
     planned = planned_vms(settings, pulumi.get_stack(), facts, digests)
-    findings += [*quorum(settings, planned, standing), *pins(settings, standing, digests)]
+    findings += [*pinning(settings, facts), *pins(settings, standing, digests), *quorum(settings, planned, standing)]
     warn(findings)
     refuse(findings)
     if not pulumi.runtime.is_dry_run():

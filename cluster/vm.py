@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cluster.budget import GpuDemand, functions_of
+from cluster.budget import Finding, GpuDemand, functions_of
 from cluster.host.model import HostFacts
 from cluster.identity import libvirt_uuid
 from cluster.render.domain_xml import Definition, window_mib
 from cluster.settings.model import Host, Machine, Settings
+from cluster.types import host_cpus
 
 
 def image_kind(settings: Settings, machine: Machine) -> str:
@@ -74,3 +75,24 @@ def cpu_mode(machine: Machine, host: Host) -> str:
     if machine.cpu_mode != "auto":
         return machine.cpu_mode
     return "maximum" if host.emulation else "host-passthrough"
+
+
+def pinning(settings: Settings, facts: Mapping[str, HostFacts]) -> list[Finding]:
+    """Return a refusal for each machine that is pinned to CPUs which its host does not have.
+
+    Whether the host has reserved the huge pages that a machine wants is not among the facts: QEMU says it at the start.
+    """
+    found = []
+    for machine in settings.machines:
+        host = settings.host_of(machine).name
+        threads = facts[host].cpu.threads
+        if machine.cpu_pinning is None or threads is None:
+            continue
+        beyond = [str(cpu) for cpu in host_cpus(machine.cpu_pinning) if cpu >= threads]
+        if beyond:
+            message = (
+                f"vm {machine.name} is pinned to CPU {', '.join(beyond)} of host {host}, which has 0 to {threads - 1}"
+            )
+            remedy = f"write machines[{machine.name}].cpu_pinning from those; which share a core: lscpu -e"
+            found.append(Finding("cpu-missing", "refuse", host, machine.name, message, remedy))
+    return found

@@ -16,6 +16,7 @@ from cluster.budget import PlanRefusedError, refuse
 from cluster.budget.errors import QuorumLossError
 from cluster.quorum import pins, quorum
 from cluster.standing import Standing
+from cluster.vm import pinning
 from tests.cluster.vms import EARLIER, NOW, judged, live, planned, stack
 
 OLD = {**NOW, "base": EARLIER}
@@ -183,6 +184,21 @@ def test_what_is_let_pass_keeps_more_than_half_of_the_members_running(tmp_path: 
     taken = any(fate not in ("stays", "off") for fate in fates)
     quorate = fates.count("stays") > len(fates) / 2
     assert bool(said) == (taken and not quorate)
+
+
+# ---- host CPUs -------------------------------------------------------------------------------------------------------
+
+
+def test_a_host_cpu_that_is_not_there_cannot_be_pinned(tmp_path: Path) -> None:
+    plan = stack(tmp_path, planes=1, control_1={"cpu_pinning": "2-7"})
+    seen = live(plan)
+    assert pinning(plan, seen) == []  # nobody knows how many there are
+    cpu = seen["box"].cpu.model_copy(update={"threads": 6})
+    few = {"box": seen["box"].model_copy(update={"cpu": cpu})}
+    assert [str(each) for each in pinning(plan, few)] == [
+        "vm control-1 is pinned to CPU 6, 7 of host box, which has 0 to 5; write machines[control-1].cpu_pinning from those;"
+        " which share a core: lscpu -e"
+    ]
 
 
 # ---- pins ------------------------------------------------------------------------------------------------------------
