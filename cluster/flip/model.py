@@ -145,7 +145,8 @@ class Cluster:
 class Scene:
     """What is where. ``models`` are the stack's models that need a GPU; ``all_go``: no GPU of the stack stays behind.
 
-    ``remarks`` say what is left alone.
+    ``controls`` are the stack's control planes on these hosts, which no flip touches; ``remarks`` say what is left
+    alone.
     """
 
     owner: str
@@ -155,6 +156,7 @@ class Scene:
     views: Mapping[str, HostView]
     cluster: Cluster
     models: tuple[str, ...] = ()
+    controls: tuple[Vm, ...] = ()
     all_go: bool = True
     remarks: tuple[str, ...] = ()
 

@@ -59,6 +59,7 @@ def scene(
         cards=cards,
         views={name: view(each) for name, each in facts.items()},
         cluster=cluster,
+        controls=tuple(vm for part in parts for vm in part.controls()),
         models=tuple(model.name for model in settings.models if model.gpus),
         all_go=planned <= {(card.host, card.address) for card in cards},
         remarks=tuple(remark for part in parts for remark in part.remarks()),
@@ -102,13 +103,23 @@ class _HostScene:
 
     def vms(self) -> Iterator[Vm]:
         """Yield the VMs that define a shared GPU."""
-        uri = next(host.uri for host in self.settings.hosts if host.name == self.facts.name)
         sides: tuple[Side, Side] = ("cloud", "hpc")
         for side in sides:
             names = {name for card in self.cards for name in card.vms(side)}
             for each in self.facts.domains:
                 if each.name in names:
-                    yield Vm(side, self.facts.name, uri, each.name, each.state, each.autostart, each.hostdevs)
+                    yield Vm(side, self.facts.name, self._uri, each.name, each.state, each.autostart, each.hostdevs)
+
+    def controls(self) -> Iterator[Vm]:
+        """Yield the stack's control planes."""
+        names = {machine.name for machine in self.settings.by_role("control-plane")}
+        for each in self.facts.domains:
+            if each.name in names and each.owner == self.owner:
+                yield Vm("cloud", self.facts.name, self._uri, each.name, each.state, each.autostart)
+
+    @property
+    def _uri(self) -> str:
+        return next(host.uri for host in self.settings.hosts if host.name == self.facts.name)
 
     def problems(self) -> Iterator[str]:
         """Yield what forbids any flip here."""

@@ -54,6 +54,8 @@ def node_ready(work: Work, step: Step) -> str | None:
         if work.world.state(vm) in OFF:
             raise FlipError(f"{vm.name} on {vm.host} went off while its node was waited for; see its console")
         cluster = work.world.cluster()
+        if cluster.silent:
+            _controls_on(work)
         node = cluster.nodes.get(vm.name)
         seen["why"] = cluster.silent or ("it is not Ready" if node else "the cluster has no such node")
         return node is not None and node.ready
@@ -61,9 +63,19 @@ def node_ready(work: Work, step: Step) -> str | None:
     if not work.wait(work.patience.node, ready):
         raise FlipError(
             f"node {vm.name} is not Ready after {work.patience.node:g} s: {seen['why']}; its VM runs and has its GPUs;"
-            " if control planes are off: cloudctl start"
+            " see why"
         )
     return None
+
+
+def _controls_on(work: Work) -> None:
+    """Raise FlipError where the API is silent because its VMs are off: waiting would not help."""
+    off = [vm.name for vm in work.scene.controls if work.world.state(vm) in OFF]
+    if off:
+        raise FlipError(
+            f"the VMs with shared GPUs run, but {', '.join(off)} is off, and without control plane no node gets Ready;"
+            " start it: cloudctl start"
+        )
 
 
 def uncordon(work: Work, step: Step) -> str | None:

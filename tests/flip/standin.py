@@ -5,7 +5,7 @@
   vfio-pci then, and to the host's own driver again once it is off.
 - A guest goes off some time after it was asked to; one that is still booting does not hear it.
 - A node is Ready while its VM runs. A service has a pod unless it is stopped; the pod runs on a Ready node that takes
-  pods, and stays there until the node is drained or gone.
+  pods, answers once its model is loaded, and stays there until the node is drained or gone.
 - The other cluster's scheduler gives work to a node once (``hpc resume``); twice is an error, as with scontrol.
 
 Only the standard library: it also runs as ``virsh``, ``kubectl`` and ``hpc`` on PATH, a process each.
@@ -111,7 +111,9 @@ class Standin:
                     del host["devices"][address]
 
     def passes(self) -> None:
-        """Let some time pass: guests that were asked to go off do."""
+        """Let some time pass: guests that were asked to go off do, models get loaded."""
+        for service in self.data.get("cluster", {}).get("services", {}).values():
+            service["loading"] = max(0, service.get("loading", 0) - 1)
         for host in self.data["hosts"].values():
             for vm in host["vms"].values():
                 if "goes_off_in" in vm:
@@ -261,10 +263,12 @@ class Standin:
                 service["on"] = None
             if service["pod"] and service["on"] is None and free:
                 service["on"] = free[0]
+                service["loading"] = service.get("loads", 0)
 
     def is_ready(self, service: Data) -> bool:
         """Whether a service answers."""
-        return not service["stopped"] and self._runs(service["on"]) and not service.get("broken")
+        loaded = not service.get("loading") and not service.get("broken")
+        return loaded and not service["stopped"] and self._runs(service["on"])
 
     def _fits(self, name: str, node: Data) -> bool:
         return bool(node["gpu"]) and not node["cordoned"] and self._runs(name)

@@ -361,6 +361,24 @@ def test_a_node_that_does_not_get_ready(near: FlipProject, cloudctl: Run) -> Non
     assert "left: wait until node gpu-2 is Ready" in status.stdout
 
 
+def test_control_planes_that_are_off_are_not_waited_for(near: FlipProject, cloudctl: Run, clock: list[float]) -> None:
+    cloudctl(*TRAIN)
+    near.change("control-1", state="shut off")
+    api_down(near)
+    clock.clear()
+    result = cloudctl(*SERVE)
+    assert result.exit_code == 1
+    assert "control-1 is off, and without control plane no node gets Ready; start it: cloudctl start" in result.stderr
+    assert clock == []
+    assert near.holders() == SERVING
+    near.change("control-1", state="running")
+    data = near.world
+    data["cluster"]["down"] = False
+    near.world = data
+    assert cloudctl(*SERVE).exit_code == 0
+    assert not near.world["cluster"]["services"]["model-0"]["stopped"]
+
+
 def test_without_kubectl_nothing_is_given_back_unseen(
     near: FlipProject, cloudctl: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, note, settings
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cluster.flip.journal import Journal, JournalFile
 from cluster.flip.mode import mode, mode_of
-from cluster.flip.model import TAKER, Target
+from cluster.flip.model import OTHER, TAKER, Target
 from cluster.flip.plan import Planner
 from cluster.flip.run import Flip
 from cluster.leases import Book, Lease
@@ -49,7 +51,7 @@ def model_worlds(draw: st.DrawFn) -> ModelWorld:
         data["cluster"]["nodes"][name] = {"cordoned": draw(st.booleans()), "gpu": True}
     for number in range(models):
         service = {"stopped": draw(st.booleans()), "broken": draw(st.booleans()), "on": None, "pod": False}
-        data["cluster"]["services"][f"model-{number}"] = service
+        data["cluster"]["services"][f"model-{number}"] = {**service, "loads": draw(st.integers(0, 9))}
     running = {"serving": "gpu-", "training": "hpc-"}.get(where, "none")
     names = [name for host in data["hosts"].values() for name in host["vms"] if name.startswith(running)]
     worlds.start_running(data, names)
@@ -62,7 +64,7 @@ def _host(draw: st.DrawFn, cards: Sequence[str], cloud: Mapping[str, Any], hpc: 
     vms: Data = {}
     for owner, side in ((OWNER, cloud), (None, hpc)):
         for name, mine in side.items():
-            timing = {"slow": draw(st.integers(0, 4)), "deaf": draw(st.integers(0, 1))}
+            timing = {"slow": draw(st.integers(0, 12)), "deaf": draw(st.integers(0, 1))}
             vms[name] = worlds.vm(owner, mine, autostart=draw(st.booleans()), **timing)
     vms["hpc-controller"] = worlds.vm(None, [], autostart=True)
     vms["stranger"] = worlds.vm("cloud/other", [other], autostart=True)
@@ -112,7 +114,7 @@ def flip(world: ModelWorld, journal: MemoryJournal, target: Target, kill_at: int
         if left[0] is not None:
             left[0] -= 1
             if left[0] < 0:
-                note(f"killed {where}")
+                print(f"killed {where}")
                 raise Killed
 
     world.tick = tick
@@ -170,6 +172,55 @@ def check_end(world: ModelWorld, before: Data, target: Target) -> None:
         assert {n: x["stopped"] for n, x in cluster["services"].items()} == {
             n: x["stopped"] for n, x in old["services"].items()
         }
+        was = Standin(copy.deepcopy(before))
+        for name, service in old["services"].items():
+            if was.is_ready(was.data["cluster"]["services"][name]):
+                assert world.standin.is_ready(cluster["services"][name]), service
+
+
+def a_world() -> ModelWorld:
+    """Return a world in which every kind of step has something to do."""
+    cards = [worlds.card(0x41), worlds.card(0x42)]
+    cloud = {"gpu-1": cards[:1], "gpu-2": cards[1:]}
+    timing = {"autostart": True, "slow": 9}
+    vms = {name: worlds.vm(OWNER, mine, **timing) for name, mine in cloud.items()}
+    vms |= {"hpc-1": worlds.vm(None, cards, **timing), "hpc-controller": worlds.vm(None, [])}
+    vms["stranger"] = worlds.vm("cloud/other", [])
+    services = {"model-0": {"stopped": False, "on": None, "pod": True, "loads": 20}}
+    nodes = {"gpu-1": {"cordoned": False, "gpu": True}, "gpu-2": {"cordoned": True, "gpu": True}}
+    data: Data = {"hosts": {uri("ws"): {"devices": worlds.devices(cards), "vms": vms}}, "log": []}
+    data["cluster"] = {"nodes": nodes, "services": services}
+    worlds.start_running(data, list(cloud))
+    standin = Standin(data)
+    standin._schedule()
+    services["model-0"]["loading"] = 0
+    leases = tuple(Lease("ws", mine[0], OWNER, name, "before") for name, mine in cloud.items())
+    return ModelWorld(worlds.settings({"ws": cloud}), standin, Book(leases))
+
+
+@pytest.mark.parametrize("then", ["on", "back", "back and on"])
+@pytest.mark.parametrize("target", ["train", "serve"])
+def test_killed_at_every_place_it_goes_on_and_back(target: Target, then: str) -> None:
+    for place in range(1000):
+        world = a_world()
+        before, file = worlds.snapshot(world.standin), MemoryJournal(world)
+        if target == "serve":
+            flip(world, file, "train")
+        if flip(world, file, target, place):
+            assert place > 40
+            return
+        targets: dict[str, list[Target]] = {
+            "on": [target],
+            "back": [OTHER[target]],
+            "back and on": [OTHER[target], target],
+        }
+        for each in targets[then]:
+            assert flip(world, file, each)
+            check_laws(world, before)
+            check_end(world, before, each)
+        if target == "train" or then != "on":
+            assert flip(world, file, "serve")
+            check_end(world, before, "serve")
 
 
 RUNS = st.lists(st.tuples(st.sampled_from(["serve", "train"]), st.integers(0, 90)), max_size=5)
