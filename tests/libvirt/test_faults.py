@@ -120,7 +120,8 @@ def test_a_pool_that_fills_up_while_it_is_used(empty: Stage, tmp_path: Path) -> 
         empty.done("destroy")
 
 
-@pytest.mark.parametrize("moment", ["storage/faults.xml", "qemu/control-1.xml"])
+# While a pool is made is not among these: the provider cannot go on from there, see docs/recovery.md.
+@pytest.mark.parametrize("moment", ["qemu/control-1.xml"])
 def test_libvirtd_dies_while_things_are_made(empty: Stage, moment: str) -> None:
     with when((Path("/etc/libvirt") / moment).exists, lambda: daemons.stop(kill=True)):
         text = empty.refused("up")

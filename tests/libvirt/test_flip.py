@@ -183,7 +183,7 @@ def test_fifty_flips_lose_nothing(host: Host) -> None:
     for number in range(FLIPS):
         target = ("train", "serve")[number % 2]
         if number % 5 == 3:
-            killed(host, target, dice.randrange(40))
+            killed(host, target, dice.randrange(25))
         if number % 10 == 7:
             without_libvirtd(host, target, dice.randrange(3, 25))
         host.done(target)
@@ -192,7 +192,7 @@ def test_fifty_flips_lose_nothing(host: Host) -> None:
 def killed(host: Host, target: str, place: int) -> None:
     """Kill a flip in the middle; now and then go back first."""
     status = run_until(place, "flip", target, "--stack", "prod", "--yes", "--timeout", "60")
-    assert status in (0, -signal.SIGKILL)
+    assert status == -signal.SIGKILL
     assert host.defined() == host.vms
     if place % 2:
         host.done("serve" if target == "train" else "train")
