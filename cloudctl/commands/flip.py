@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Give the GPUs to the HPC cluster's VMs to train, or back to the cloud to serve.\n\n"
+    help="Give the GPUs to the HPC cluster, or back to the cloud.\n\n"
     "For GPUs that VMs of both define (hpc.shares_gpus). A run that was cut off goes on when it is typed again;"
     " the other command goes back.",
 )
