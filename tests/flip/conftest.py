@@ -46,6 +46,7 @@ class FlipProject:
     def __init__(self, folder: Path, cards: Sequence[str] = (A, B)) -> None:
         self.folder = folder
         self.cards = dict(enumerate(cards, 1))
+        self.hosts = [HOST]
         (folder / "Pulumi.yaml").write_text("name: inference-cloud\nruntime: python\n")
         self.machines = [
             machine("control-1", "control-plane", 11),
@@ -63,7 +64,7 @@ class FlipProject:
 
     def settings(self, models: int = 1, **hpc: Any) -> None:
         """Write the stack's settings."""
-        raw = worlds.raw_settings([HOST], self.machines, models, hpc)
+        raw = worlds.raw_settings(self.hosts, self.machines, models, hpc)
         raw["state"] = str(self.folder / "state.json")
         config = {f"inference-cloud:{key}": value for key, value in raw.items()}
         (self.folder / "Pulumi.prod.yaml").write_text(yaml.safe_dump({"config": config}))

@@ -520,6 +520,35 @@ def test_autostart_that_would_clash_is_said_and_put_right(near: FlipProject, clo
     assert near.vms()["hpc-2"]["autostart"] is False
 
 
+def test_two_hosts(near: FlipProject, cloudctl: Run) -> None:
+    data = near.world
+    first = data["hosts"][uri(HOST)]
+    data["hosts"][uri("ws-2")] = {
+        "devices": {address: first["devices"].pop(address) for address in worlds.functions(B)},
+        "vms": {name: first["vms"].pop(name) for name in ("gpu-2", "hpc-2")},
+    }
+    near.world = data
+    near.hosts = [HOST, "ws-2"]
+    for machine in near.machines:
+        machine["host"] = "ws-2" if machine["name"] == "gpu-2" else HOST
+    near.settings()
+    near.leases.give_back(HOST, B, OWNER, "gpu-2")
+    near.leases.take("ws-2", B, OWNER, "gpu-2")
+    result = cloudctl(*TRAIN)
+    assert result.exit_code == 0, result.output
+    assert near.holders() == TRAINING
+    vms = {name: vm["state"] for host in near.world["hosts"].values() for name, vm in host["vms"].items()}
+    assert [vms[name] for name in ("gpu-1", "gpu-2", "hpc-1", "hpc-2")] == ["shut off"] * 2 + ["running"] * 2
+    assert "check that ws has" in result.stdout
+    assert "check that ws-2 has" in result.stdout
+    assert json.loads(cloudctl(*STATUS, "--json").stdout)["mode"] == "training"
+    assert cloudctl(*SERVE).exit_code == 0
+    assert {(lease.host, lease.gpu): lease.vm for lease in near.leases.all()} == {
+        (HOST, A): "gpu-1",
+        ("ws-2", B): "gpu-2",
+    }
+
+
 # ---- the other cluster's own commands -------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.leases import LeaseFile
 from lab.hypervisor.cards import driver_of, vm_xml
 from lab.hypervisor.needs import MARK
 from tests.libvirt import guest, stage
@@ -85,3 +86,9 @@ def test_updates_before_while_and_after_the_other_cluster_has_the_gpu(shared: St
     assert autostarts("gpu-1")
     assert virsh("domstate", "hpc-gpu-1") == "shut off"
     assert "unchanged" in shared.outcomes[-1].log.read_text()
+
+    flip(shared, "train")
+    shared.done("destroy")
+    assert (virsh("list", "--all", "--name"), virsh("domstate", "hpc-gpu-1")) == ("hpc-gpu-1", "running")
+    leases = LeaseFile(shared.document["state"]).all()
+    assert [lease.holder for lease in leases] == [("hpc", "hpc-gpu-1")]
