@@ -5,7 +5,7 @@ The provider cannot go on from there. What is ours is known by its derived UUID;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from cloudctl.virsh import Virsh
@@ -29,18 +29,32 @@ POOL = Kind("pool", "pool-uuid", "pool-info", ("pool-build", "pool-start", "pool
 NETWORK = Kind("network", "net-uuid", "net-info", ("net-start", "net-autostart"))
 
 
-def finish(settings: Settings, stack: str, virsh: Virsh, say: Say) -> None:
-    """Start what of a stack is defined and not active, on each host that is not played by a facts file.
+@dataclass(frozen=True)
+class Halfway:
+    """A pool or network of ours at a URI that was defined and never started."""
 
-    Raises CannotTellError with libvirt's words and the remedy where it does not start.
-    """
-    for uri, kind, name in _halfway(settings, stack, virsh):
-        say(f"{kind.name} {name} at {uri} was defined and never started: starting it")
-        for verb in kind.start:
-            virsh.act(uri, verb, name)
+    uri: str
+    kind: Kind
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.name} {self.name} at {self.uri} was defined and never started"
 
 
-def _halfway(settings: Settings, stack: str, virsh: Virsh) -> Iterator[tuple[str, Kind, str]]:
+def find(settings: Settings, stack: str, virsh: Virsh) -> list[Halfway]:
+    """Return what of a stack is defined and not active, on each host that is not played by a facts file."""
+    return list(_find(settings, stack, virsh))
+
+
+def finish(found: Iterable[Halfway], virsh: Virsh, say: Say) -> None:
+    """Start it. Raises CannotTellError with libvirt's words and the remedy where it does not start."""
+    for each in found:
+        say(f"{each}: starting it")
+        for verb in each.kind.start:
+            virsh.act(each.uri, verb, each.name)
+
+
+def _find(settings: Settings, stack: str, virsh: Virsh) -> Iterator[Halfway]:
     for host in settings.hosts:
         if host.facts:
             continue
@@ -52,4 +66,4 @@ def _halfway(settings: Settings, stack: str, virsh: Virsh) -> Iterator[tuple[str
                 key.strip(): value.strip() for key, _, value in (line.partition(":") for line in info.split("\n"))
             }
             if fields.get("State") == "inactive" or fields.get("Active") == "no":
-                yield host.uri, kind, name
+                yield Halfway(host.uri, kind, name)

@@ -4,6 +4,9 @@ The engine records that it is about to create something, then asks the provider.
 exist while the state holds only a "pending create", and the next ``up`` would try to create it again and clash.
 Each such resource of ours has an id that can be foretold (``identity``): it is put into the state under that id
 and refreshed; the provider then says whether it is there. A command's creation is idempotent and is simply run again.
+
+Where only the provider's connection died, the engine notes what was made as made with errors, without what the provider
+would have read of it: the next ``up`` would take that for a change. Such a resource is refreshed as well.
 """
 
 from __future__ import annotations
@@ -63,11 +66,13 @@ def plan_recovery(export: Mapping[str, Any]) -> Recovery:
             refresh.append(urn)
         else:
             unclear.append(urn)
+    refresh += [resource["urn"] for resource in resources if resource.get("initErrors")]
     if deployment:
         deployment["resources"] = resources
         deployment["pending_operations"] = []
     commands = {resource["urn"] for resource in resources if resource["type"].startswith("command:")}
-    return Recovery(mended, tuple(u for u in refresh if u not in commands), tuple(again), tuple(unclear))
+    looked_up = dict.fromkeys(urn for urn in refresh if urn not in commands)
+    return Recovery(mended, tuple(looked_up), tuple(again), tuple(unclear))
 
 
 def with_strays(export: Mapping[str, Any], preview: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,9 +49,9 @@ def cloudctl(*words: str) -> str:
     return _python("cloudctl", *words)
 
 
-def script(name: str) -> str:
+def script(name: str, *words: str) -> str:
     """Return the shell line that runs one of ``components/scripts``; what it needs it takes from its environment."""
-    return _python(f"components.scripts.{name}")
+    return _python(f"components.scripts.{name}", *words)
 
 
 def _python(module: str, *words: str) -> str:

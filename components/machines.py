@@ -131,7 +131,7 @@ class Machine(TaskComponent):
         return local.Command(
             f"{args.machine.name}-console",
             create=script("console"),
-            delete=script("console"),
+            delete=script("console", "gone"),
             environment={**_who(args), "READY_MARK": mark},
             # Before its pool goes, the log has to be gone: a pool's folder must be empty. On a host that the VM leaves
             # it goes last of all.

@@ -44,6 +44,9 @@ def recover(
     chosen = project.choose(stack, config_file, lab=lab)
     engine = for_stack(project.root(), chosen.name, lab=lab)
     export = engine.export(chosen.name)
+    if not lab:
+        # First: a preview is refused while our pool is stopped.
+        _finish_halfway(chosen, yes=yes, dry_run=dry_run)
     if strays:
         export = with_strays(export, engine.preview(chosen.name, chosen.file))
     plan = plan_recovery(export)
@@ -57,11 +60,6 @@ def recover(
     if not yes:
         typer.confirm(f"mend the state of {chosen.name}?", abort=True)
     engine.import_state(chosen.name, json.dumps(plan.deployment), beside=chosen.file)
-    if not lab:
-        from cloudctl import halfway
-        from cloudctl.virsh import Virsh
-
-        halfway.finish(chosen.settings(), chosen.name, Virsh(), console.note)
     if plan.refresh:
         targets = [f"--target={urn}" for urn in plan.refresh]
         words = ["refresh", "--yes", "--skip-preview", "--stack", chosen.name, "--config-file", str(chosen.file)]
@@ -69,6 +67,20 @@ def recover(
             raise exits.RefusedError("the refresh failed, see above; mend the cause and run cloudctl recover again")
     if not json_:
         console.say(f"{chosen.name} is ready for the next pulumi up")
+
+
+def _finish_halfway(chosen: project.Stack, *, yes: bool, dry_run: bool) -> None:
+    from cloudctl import halfway
+    from cloudctl.virsh import Virsh
+
+    virsh = Virsh()
+    found = halfway.find(chosen.settings(), chosen.name, virsh)
+    for each in found:
+        console.note(f"{each}")
+    if found and not dry_run:
+        if not yes:
+            typer.confirm("start what was never started?", abort=True)
+        halfway.finish(found, virsh, console.note)
 
 
 def _show(needed: bool, groups: dict[str, tuple[str, ...]]) -> None:

@@ -24,7 +24,9 @@ def pools_of(sections: Sections, own: str, unknown: dict[str, str]) -> tuple[Poo
     for name, text in sections.named("pool"):
         device = parse_blocks(sections.read.get(f"blocks {name}", ""))
         on = None if active is None else name in active
-        parsed = attempt(partial(parse_pool, text, device, used if name == own else 0, on))
+        space = parse_df(sections.read.get(f"df {name}", ""))
+        taken = space.used_mib if space else None
+        parsed = attempt(partial(parse_pool, text, device, used if name == own else 0, on, taken))
         if isinstance(parsed, str):
             unknown[f"pools.{name}"] = parsed
         else:

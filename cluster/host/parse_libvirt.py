@@ -72,14 +72,24 @@ def _hostdevs(devices: Iterable[ET.Element]) -> Iterable[str]:
             yield f"{domain:04x}:{bus:02x}:{slot:02x}.{function}"
 
 
-def parse_pool(text: str, device: Device = "unknown", own_mib: int = 0, active: bool | None = None) -> PoolFacts:
+def parse_pool(
+    text: str,
+    device: Device = "unknown",
+    own_mib: int = 0,
+    active: bool | None = None,
+    used_mib: int | None = None,
+) -> PoolFacts:
     """Return a pool from ``virsh pool-dumpxml``; ``own_mib`` is what this stack's volumes take of its allocation.
 
-    A pool that is not active tells no sizes; ``active`` left out: one that tells its size is.
+    A pool that is not active tells no sizes; ``active`` left out: one that tells its size is. ``used_mib`` is what its
+    file system says now: of a folder libvirt tells what it saw when it last looked, which may be long ago.
     """
     root = xml_of(text)
     capacity = _size(root.find("capacity")) // 1024**2
-    allocated = max(0, -(-_size(root.find("allocation")) // 1024**2) - own_mib)
+    taken = -(-_size(root.find("allocation")) // 1024**2)
+    if used_mib is not None and root.get("type") == "dir":
+        taken = used_mib
+    allocated = max(0, taken - own_mib)
     return PoolFacts(
         name=_need(root, "name"),
         path=_text(root, "target/path", "-"),

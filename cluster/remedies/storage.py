@@ -27,6 +27,12 @@ FAULTS = (
         "choose another hosts[].pool.path, or that pool: hosts[].pool.name; what it is: {virsh} pool-dumpxml {pool}",
     ),
     fault(
+        "half-made",
+        r"doesn't support update",
+        "an earlier run was cut off while it made this, and the engine does not know all that the host has",
+        "cloudctl recover --stack {stack}, then run the same again",
+    ),
+    fault(
         "pool-inactive",
         r"storage pool '(?P<pool>[^']+)' is not active",
         "pool {pool} is not started",

@@ -2,6 +2,9 @@
 
 Environment: VM, UUID, URI, POOL, READY_MARK (the note that the VM was ready, which goes as well). Run before the VM is
 made (an earlier VM of that name may have left one) and after it is gone. A log that a VM is writing stays.
+
+With ``gone``, after the engine has deleted the VM, a definition of ours that was never started is deleted first: libvirt
+has defined it, could not start it, and the provider forgot it. It would keep its GPUs from everybody.
 """
 
 from __future__ import annotations
@@ -16,7 +19,20 @@ from components.scripts.tools import ScriptError, Tools, Virsh, carry_out
 
 def clear(tools: Tools, environment: Mapping[str, str]) -> str:
     """Delete the logs; return which. A pool that is gone holds none."""
-    virsh, pool = Virsh.told(tools, environment), environment["POOL"]
+    return _clear(Virsh.told(tools, environment), environment)
+
+
+def clear_gone(tools: Tools, environment: Mapping[str, str]) -> str:
+    """Delete the definition of a VM that was never started, if there is one, and the logs; return what was deleted."""
+    virsh = Virsh.told(tools, environment)
+    if virsh.state() != "shut off":
+        return _clear(virsh, environment)
+    virsh.must("undefine", virsh.uuid, "--nvram")
+    return f"deleted {virsh.vm}, which was defined and off; {_clear(virsh, environment)}"
+
+
+def _clear(virsh: Virsh, environment: Mapping[str, str]) -> str:
+    pool = environment["POOL"]
     if virsh.state() is not None:
         return f"{virsh.vm} is there: its console log stays"
     Path(environment["READY_MARK"]).unlink(missing_ok=True)
@@ -42,4 +58,4 @@ def _volumes(virsh: Virsh, pool: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(carry_out(clear))
+    sys.exit(carry_out(clear_gone if sys.argv[1:] == ["gone"] else clear))

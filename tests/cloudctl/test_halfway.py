@@ -40,7 +40,8 @@ class Libvirt:
 
 def finish(libvirt: Libvirt, **sections: Any) -> list[str]:
     said: list[str] = []
-    halfway.finish(settings(raw() | sections), "prod", Virsh(libvirt), said.append)
+    virsh = Virsh(libvirt)
+    halfway.finish(halfway.find(settings(raw() | sections), "prod", virsh), virsh, said.append)
     return said
 
 

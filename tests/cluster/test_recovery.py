@@ -74,6 +74,16 @@ def test_a_cut_off_deletion_is_looked_up_and_stays_in_the_state() -> None:
     assert plan.deployment["deployment"]["resources"] == [POOL, network]
 
 
+def test_what_was_made_with_errors_is_looked_up() -> None:
+    half = POOL | {"initErrors": ["* invalid argument"]}
+    export = _export()
+    export["deployment"]["resources"] = [half]
+    plan = plan_recovery(export)
+    assert plan.refresh == (POOL["urn"],)
+    assert plan.needed
+    assert plan.deployment["deployment"]["resources"] == [half]  # the provider's answer clears the errors
+
+
 def test_what_nobody_can_foretell_is_said() -> None:
     plan = plan_recovery(_export(_resource("libvirt:index/volume:Volume", "v", name="v", pool="another")))
     assert plan.unclear == (_urn("libvirt:index/volume:Volume", "v"),)

@@ -324,6 +324,8 @@ TEXTS: tuple[tuple[str, str, str], ...] = (
     # captured: libvirtd
     ("network-missing", "Network not found: no network with matching name 'nonet'", "nonet"),
     ("bridge-missing", "Cannot get interface MTU on 'br77': No such device", "br77"),
+    # captured: a pool that libvirt's death left half made, taken into the state
+    ("half-made", "sdk-v2/provider2.go:572: sdk.helper_schema: doesn't support update: provider=libvirt", "recover"),
     (
         "pool-full",
         "error creating libvirt volume: cannot allocate 16777216 bytes in file '/mnt/p/x.raw': No space left on device",

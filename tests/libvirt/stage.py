@@ -32,7 +32,7 @@ from lab.workspace import ROOT, Workspace
 URI = "qemu:///system"
 NOTHING: Mapping[str, list[str]] = {"domains": [], "networks": [], "pools": []}
 PLUGINS = ROOT / ".lab" / "toolchain" / "plugins"
-REAL = (r"-lease-\d+$", r"-size$", r"-console$", r"-ready$", r"^image-")
+REAL = (r"-lease-[0-9a-f-]+$", r"-size$", r"-console$", r"-ready$", r"^image-")
 """Command resources that are really run."""
 QUICK = tuple(pattern for pattern in REAL if "ready" not in pattern)
 """The same without the wait for SSH: for VMs whose disk holds no system."""

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from lab.hypervisor import daemons
+from cluster.leases import LeaseFile
+from lab.hypervisor import cards, daemons
 from tests.libvirt import stage
 from tests.libvirt.stage import Stage, machine, virsh
 
+GPU = "0000:41:00.0"
 FOREIGN = """\
 <domain type='qemu'><name>control-1</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>
 <os><type arch='x86_64' machine='q35'>hvm</type></os></domain>
@@ -98,8 +100,46 @@ def test_an_address_that_answers_already_is_refused(empty: Stage) -> None:
     empty.done("preview")
 
 
-# While a pool is made is not among these: the provider cannot go on from there, see docs/recovery.md.
-@pytest.mark.parametrize("moment", ["qemu/control-1.xml"])
+def test_a_pool_that_fills_up_while_it_is_used(empty: Stage, tmp_path: Path) -> None:
+    mount = Path("/var/lib/libvirt/small")
+    with small_disk(tmp_path, mount):
+        empty.document["hosts"][0]["pool"]["path"] = str(mount / "pool")
+        disk = tmp_path / "large.qcow2"
+        subprocess.run(
+            ["qemu-img", "create", "-q", "-f", "qcow2", "-o", "preallocation=full", disk, "200M"], check=True
+        )
+        stage.place_image(empty, disk)
+        hog = mount / "hog"
+        with when(Path("/etc/libvirt/storage/faults.xml").exists, lambda: fill(mount, hog)):
+            text = empty.refused("up", "--skip-preview")
+        assert "No space left on device" in text
+        said = empty.cloudctl("explain", str(empty.outcomes[-1].log))
+        assert "pool" in said.stdout
+        assert "plan refused" in empty.refused("up")  # known beforehand from now on
+        hog.unlink()
+        empty.cloudctl("recover", "--stack", empty.place.stack, "--strays", "--yes")
+        empty.done("up")
+        empty.done("destroy")
+
+
+def test_a_vm_that_does_not_start_gives_its_gpu_back(empty: Stage, tmp_path: Path) -> None:
+    empty.document["machines"].append(machine("gpu-1", "192.168.200.31", gpus=[{"address": GPU, "siblings": "auto"}]))
+    leases = LeaseFile(empty.document["state"])
+    stubborn = cards.Fault(address=GPU, effect="does-not-bind", driver="vfio-pci")
+    with cards.fault(stubborn):
+        empty.refused("up")
+        assert virsh("domstate", "gpu-1") == "shut off"  # defined, and forgotten by the provider
+        assert [lease.vm for lease in leases.all()] == ["gpu-1"]
+        empty.done("destroy")
+        assert stage.everything() == stage.NOTHING
+        assert leases.all() == ()
+        stage.place_image(empty, tmp_path / "empty.qcow2")
+        empty.refused("up")
+    empty.done("up")  # goes on with the VM that is defined
+    assert cards.driver_of(GPU) == "vfio-pci"
+
+
+@pytest.mark.parametrize("moment", ["storage/faults.xml", "qemu/control-1.xml"])
 def test_libvirtd_dies_while_things_are_made(empty: Stage, moment: str) -> None:
     with when((Path("/etc/libvirt") / moment).exists, lambda: daemons.stop(kill=True)):
         text = empty.refused("up")
@@ -128,6 +168,29 @@ def covered(path: str, folder: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", path], check=True)
+
+
+@contextmanager
+def small_disk(folder: Path, mount: Path) -> Iterator[None]:
+    """Mount a file system of 8 GiB that takes hardly any room itself."""
+    disk = folder / "small.ext4"
+    with disk.open("wb") as file:
+        file.truncate(8 * 2**30)
+    # -m 0: nothing is kept back for root, as which libvirt writes here.
+    subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1", disk], check=True)
+    mount.mkdir(parents=True)
+    subprocess.run(["mount", "-o", "loop", disk, mount], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", mount], check=True)
+        mount.rmdir()
+
+
+def fill(mount: Path, hog: Path) -> None:
+    """Leave 20 MiB on a file system."""
+    free = int(subprocess.run(["df", "--output=avail", "-B1", mount], capture_output=True, text=True).stdout.split()[1])
+    subprocess.run(["fallocate", "-l", str(free - 20 * 2**20), hog], check=True)
 
 
 @contextmanager

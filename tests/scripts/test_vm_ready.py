@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.scripts.console import clear
+from components.scripts.console import clear, clear_gone
 from components.scripts.tools import Done, ScriptError, Tools
 from components.scripts.wait_ready import printable, wait_ready
 from tests.scripts.vm_world import TOLD, World
@@ -294,6 +294,26 @@ def test_the_log_of_a_vm_that_is_there_stays(told: dict[str, str]) -> None:
     world = World(volumes={"console-gpu-1.log": ""})
     clear(world, told)
     assert world.volumes
+
+
+def test_a_vm_that_was_never_started_goes_with_what_the_engine_forgot(told: dict[str, str]) -> None:
+    world = World(state="shut off", volumes={"console-gpu-1.log": ""})
+    assert "deleted gpu-1, which was defined and off" in clear_gone(world, told)
+    assert (world.state, world.volumes) == (None, {})
+    assert "no console log" in clear_gone(world, told)
+
+
+@pytest.mark.parametrize("state", ["running", "paused", "in shutdown"])
+def test_a_vm_that_runs_is_never_deleted_by_the_way(told: dict[str, str], state: str) -> None:
+    world = World(state=state, volumes={"console-gpu-1.log": ""})
+    assert "stays" in clear_gone(world, told)
+    assert (world.state, world.changes) == (state, 0)
+
+
+def test_before_a_vm_is_made_nothing_but_logs_is_deleted(told: dict[str, str]) -> None:
+    world = World(state="shut off", volumes={"console-gpu-1.log": ""})
+    assert "stays" in clear(world, told)
+    assert world.changes == 0
 
 
 def test_a_pool_that_is_gone_holds_no_log(told: dict[str, str]) -> None:

@@ -179,6 +179,11 @@ class World(Tools):
         self.state, self.live = "running", self.config.copy()
         return self.changed()
 
+    def v_undefine(self, uuid: str, flag: str) -> Done:
+        assert (uuid, flag, self.state) == (UUID, "--nvram", "shut off")
+        self.state = None
+        return self.changed()
+
     def v_qemu_agent_command(self, *_: str) -> Done:
         return self.agent
 
