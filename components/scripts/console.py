@@ -3,8 +3,8 @@
 Environment: VM, UUID, URI, POOL, READY_MARK (the note that the VM was ready, which goes as well). Run before the VM is
 made (an earlier VM of that name may have left one) and after it is gone. A log that a VM is writing stays.
 
-With ``gone``, after the engine has deleted the VM, a definition of ours that was never started is deleted first: libvirt
-has defined it, could not start it, and the provider forgot it. It would keep its GPUs from everybody.
+With ``gone``, after the engine has deleted the VM, a definition of ours that is off is deleted first: libvirt has
+defined it, could not start it, and the provider forgot it. It would keep its GPUs from everybody.
 """
 
 from __future__ import annotations
