@@ -1,4 +1,4 @@
-"""Variables for Kubespray and for our k3s playbook: what differs from their defaults, and why.
+"""Variables for Kubespray and for our kubeadm and k3s playbooks: what differs from their defaults, and why.
 
 The names are the same in Kubespray v2.29 to v2.31. Left off on purpose: ``nvidia_accelerator_enabled``,
 ``cert_manager_enabled``, ``gateway_api_enabled``; the charts bring these.
@@ -11,7 +11,12 @@ from typing import Any
 
 import yaml
 
+from cluster import versions
+from cluster.render.container_images import image
 from cluster.settings.model import Settings
+
+VXLAN_HEADER = 50
+"""Bytes that Calico's tunnel adds to each packet."""
 
 VIRTUAL_IP_FROM = 3
 """From this many control planes on the API has an address of its own, which kube-vip moves among them."""
@@ -24,7 +29,7 @@ def kubespray_vars(settings: Settings) -> str:
         "kube_version": settings.kubernetes.version,
         "container_manager": "containerd",
         "kube_network_plugin": "calico",
-        "calico_mtu": network.mtu - 50,  # room for VXLAN's header
+        "calico_mtu": network.mtu - VXLAN_HEADER,
         "kube_pods_subnet": str(network.pods),
         "kube_service_addresses": str(network.services),
         "upstream_dns_servers": [str(each) for each in network.dns],
@@ -61,10 +66,70 @@ def k3s_vars(settings: Settings) -> str:
     return yaml.safe_dump(values, sort_keys=False, width=120)
 
 
+def kubeadm_vars(settings: Settings) -> str:
+    """Return ``group_vars/all/cluster.yml`` for the kubeadm playbook, as YAML.
+
+    - ``kubeadm_version``: Kubernetes, without v
+    - ``kubeadm_files``: downloads, name -> URL: kubeadm, kubelet, kubectl (binaries), containerd, cni (archives),
+      runc (binary), calico (manifest)
+    - ``kubeadm_checksums``: name -> ``sha256:...`` as ``get_url`` takes it: the checksum, or where it is published
+    - ``kubeadm_containerd_version``, ``kubeadm_calico_version``: without v
+    - ``kubeadm_pods``, ``kubeadm_services``: ranges of addresses
+    - ``kubeadm_calico_mtu``: of the pods, with room for VXLAN's header
+    - ``kubeadm_registry_mirror``: host:port/path for every image, or empty
+    - ``kubeadm_api_address``: where clients and joining nodes find the API: the address that kube-vip moves among three
+      or more control planes, else the first control plane's own
+    - ``kubeadm_kube_vip_image``: from the mirror where there is one; empty where the API has no address of its own
+    """
+    kubernetes, network = settings.kubernetes, settings.network
+    parts = versions.parts_for(kubernetes.version) or versions.KUBESPRAY[versions.KUBESPRAY_DEFAULT]
+    virtual = virtual_address(settings)
+    files, checksums = _kubeadm_files(settings, parts)
+    values: dict[str, Any] = {
+        "kubeadm_version": kubernetes.version,
+        "kubeadm_files": files,
+        "kubeadm_checksums": checksums,
+        "kubeadm_containerd_version": parts.containerd,
+        "kubeadm_calico_version": parts.calico,
+        "kubeadm_pods": str(network.pods),
+        "kubeadm_services": str(network.services),
+        "kubeadm_calico_mtu": network.mtu - VXLAN_HEADER,
+        "kubeadm_registry_mirror": settings.registry.mirror or "",
+        "kubeadm_api_address": str(virtual or settings.by_role("control-plane")[0].address),
+        "kubeadm_kube_vip_image": str(image("kube-vip", settings.registry)) if virtual else "",
+    }
+    return yaml.safe_dump(values, sort_keys=False, width=120)
+
+
+def _kubeadm_files(settings: Settings, parts: versions.Kubespray) -> tuple[dict[str, str], dict[str, str]]:
+    """Return URLs and checksums; a mirror of files holds each site under its name, as for Kubespray."""
+    site = settings.registry.files or "https:/"
+    binaries = f"{site}/dl.k8s.io/release/v{settings.kubernetes.version}/bin/linux/amd64"
+    containerd = f"{site}/github.com/containerd/containerd/releases/download/v{parts.containerd}"
+    runc = f"{site}/github.com/opencontainers/runc/releases/download/v{parts.runc}"
+    cni = f"{site}/github.com/containernetworking/plugins/releases/download/v{parts.cni}"
+    files = {name: f"{binaries}/{name}" for name in ("kubeadm", "kubelet", "kubectl")}
+    checksums = {name: f"sha256:{url}.sha256" for name, url in files.items()}
+    files |= {
+        "containerd": f"{containerd}/containerd-{parts.containerd}-linux-amd64.tar.gz",
+        "runc": f"{runc}/runc.amd64",
+        "cni": f"{cni}/cni-plugins-linux-amd64-v{parts.cni}.tgz",
+        "calico": f"{site}/github.com/projectcalico/calico/raw/v{parts.calico}/manifests/calico.yaml",
+    }
+    checksums |= {
+        "containerd": f"sha256:{files['containerd']}.sha256sum",
+        "runc": f"sha256:{runc}/runc.sha256sum",
+        "cni": f"sha256:{files['cni']}.sha256",
+        "calico": versions.CALICO_MANIFESTS[parts.calico],
+    }
+    return files, checksums
+
+
 def virtual_address(settings: Settings) -> IPv4Address | None:
     """Return the address of the API that kube-vip moves among the control planes, or None where there is none."""
     several = len(settings.by_role("control-plane")) >= VIRTUAL_IP_FROM
-    return settings.network.api_address if several and settings.kubernetes.provisioner == "kubespray" else None
+    moved = settings.kubernetes.provisioner in ("kubespray", "kubeadm")
+    return settings.network.api_address if several and moved else None
 
 
 def _kube_vip(settings: Settings) -> dict[str, Any]:

@@ -215,7 +215,7 @@ class Machine(Section):
 class Kubernetes(Section):
     """Which Kubernetes, and who installs it."""
 
-    provisioner: Literal["kubespray", "k3s"] = "kubespray"
+    provisioner: Literal["kubespray", "kubeadm", "k3s"] = "kubespray"
     version: Annotated[str, Field(pattern=r"^[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}$", description="without v")] = (
         versions.KUBERNETES_DEFAULT
     )

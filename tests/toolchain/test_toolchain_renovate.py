@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-VERSIONS = (PROJECT / "cluster" / "versions.py").read_text()
+VERSIONS = "\n".join(each.read_text() for each in sorted((PROJECT / "cluster" / "versions").glob("*.py")))
 PATTERNS = [
     re.compile(pattern.replace("(?<", "(?P<"))
     for manager in json.loads((PROJECT / "renovate.json").read_text())["customManagers"]

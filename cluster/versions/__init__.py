@@ -1,0 +1,49 @@
+"""Every pin of the project, once, and which of them go together.
+
+A renovate comment above a pin says where newer ones are announced. Ranges are inclusive and name Kubernetes minors.
+Tables: ``kubernetes`` (Kubespray, k3s, kubeadm), ``charts``, ``images``; ``judge`` says what goes together.
+"""
+
+from __future__ import annotations
+
+from cluster.versions.charts import CHARTS
+from cluster.versions.images import CLOUD_IMAGES, DEBIAN_IMAGE, IMAGES, UBUNTU_IMAGE
+from cluster.versions.judge import chart_conflicts, chart_range, installs, nearest_tuple, parts_for
+from cluster.versions.kubernetes import (
+    ANSIBLE_CORE,
+    CALICO_MANIFESTS,
+    K3S_DEFAULT,
+    KUBERNETES_DEFAULT,
+    KUBERNETES_FLOOR,
+    KUBESPRAY,
+    KUBESPRAY_DEFAULT,
+    KUBESPRAY_URL,
+)
+from cluster.versions.model import Chart, CloudImage, Kubespray, Minor, minor_of, show
+
+__all__ = [
+    "ANSIBLE_CORE",
+    "CALICO_MANIFESTS",
+    "CHARTS",
+    "CLOUD_IMAGES",
+    "DEBIAN_IMAGE",
+    "IMAGES",
+    "K3S_DEFAULT",
+    "KUBERNETES_DEFAULT",
+    "KUBERNETES_FLOOR",
+    "KUBESPRAY",
+    "KUBESPRAY_DEFAULT",
+    "KUBESPRAY_URL",
+    "UBUNTU_IMAGE",
+    "Chart",
+    "CloudImage",
+    "Kubespray",
+    "Minor",
+    "chart_conflicts",
+    "chart_range",
+    "installs",
+    "minor_of",
+    "nearest_tuple",
+    "parts_for",
+    "show",
+]
