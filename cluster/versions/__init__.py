@@ -7,6 +7,19 @@ Tables: ``kubernetes`` (Kubespray, k3s, kubeadm), ``charts``, ``images``; ``judg
 from __future__ import annotations
 
 from cluster.versions.charts import CHARTS
+from cluster.versions.gpu import (
+    DRIVER_DEFAULT,
+    DRIVER_FLOOR,
+    GPU_DRIVERS,
+    RUNTIMES,
+    GpuDriver,
+    Runtime,
+    branch_of,
+    find_driver,
+    fit,
+    nearest_driver,
+    tuple_text,
+)
 from cluster.versions.images import CLOUD_IMAGES, DEBIAN_IMAGE, IMAGES, UBUNTU_IMAGE
 from cluster.versions.judge import chart_conflicts, chart_range, installs, nearest_tuple, parts_for
 from cluster.versions.kubernetes import (
@@ -19,7 +32,8 @@ from cluster.versions.kubernetes import (
     KUBESPRAY_DEFAULT,
     KUBESPRAY_URL,
 )
-from cluster.versions.model import Chart, CloudImage, Kubespray, Minor, minor_of, show
+from cluster.versions.model import Chart, CloudImage, Kubespray, Minor, minor_of, show, version_of
+from cluster.versions.upgrade import UpgradeStep, upgrade_step
 
 __all__ = [
     "ANSIBLE_CORE",
@@ -27,6 +41,9 @@ __all__ = [
     "CHARTS",
     "CLOUD_IMAGES",
     "DEBIAN_IMAGE",
+    "DRIVER_DEFAULT",
+    "DRIVER_FLOOR",
+    "GPU_DRIVERS",
     "IMAGES",
     "K3S_DEFAULT",
     "KUBERNETES_DEFAULT",
@@ -34,16 +51,27 @@ __all__ = [
     "KUBESPRAY",
     "KUBESPRAY_DEFAULT",
     "KUBESPRAY_URL",
+    "RUNTIMES",
     "UBUNTU_IMAGE",
     "Chart",
     "CloudImage",
+    "GpuDriver",
     "Kubespray",
     "Minor",
+    "Runtime",
+    "UpgradeStep",
+    "branch_of",
     "chart_conflicts",
     "chart_range",
+    "find_driver",
+    "fit",
     "installs",
     "minor_of",
+    "nearest_driver",
     "nearest_tuple",
     "parts_for",
     "show",
+    "tuple_text",
+    "upgrade_step",
+    "version_of",
 ]

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from cluster.versions.charts import CHARTS
 from cluster.versions.kubernetes import KUBESPRAY, KUBESPRAY_DEFAULT
-from cluster.versions.model import Chart, Kubespray, Minor, minor_of, readable, within
+from cluster.versions.model import Chart, Kubespray, Minor, minor_of, readable, version_of, within
 
 
 def installs(tag: str, kubernetes: str) -> bool:
-    """Whether a Kubespray release of the table installs a Kubernetes version (by its minor)."""
+    """Whether a Kubespray release of the table installs a Kubernetes version."""
     release = KUBESPRAY.get(tag)
-    return release is not None and release.minors[0] <= minor_of(kubernetes) <= release.minors[1]
+    try:
+        asked = version_of(kubernetes)
+    except ValueError:
+        return False
+    return release is not None and any(
+        asked[:2] == minor_of(newest) and 0 <= asked[2] <= version_of(newest)[2] for newest in release.newest
+    )
 
 
 def chart_conflicts(kubernetes: str, *, gpus: bool = True) -> list[Chart]:
@@ -30,13 +36,15 @@ def chart_range(*, gpus: bool = True) -> tuple[Minor, Minor]:
 def nearest_tuple(kubespray: str, kubernetes: str, *, gpus: bool = True) -> tuple[str, str]:
     """Return the working (Kubespray tag, Kubernetes version) nearest to what was asked for.
 
-    Nearest: changes fewest of the two, then moves Kubernetes by the fewest minors, then takes the release whose own
-    default is closest, then the newest. Working: the release installs it and every pinned chart supports it.
+    Nearest: changes fewest of the two, then moves Kubernetes by the fewest minors (to the newest patch of its own,
+    or to a release's default), then takes the release whose own default is closest, then the newest. Working: the
+    release installs it and every pinned chart supports it.
     """
     tags = list(KUBESPRAY)
     asked = readable(kubernetes)
     pairs = [(tag, release.kubernetes) for tag, release in KUBESPRAY.items()]
-    pairs += [(tag, kubernetes) for tag in tags if asked]
+    pairs += [(tag, newest) for tag in tags for newest in KUBESPRAY[tag].newest if readable(newest) == asked]
+    pairs += [(tag, kubernetes) for tag in tags]
     works = [(t, k) for t, k in pairs if installs(t, k) and not chart_conflicts(k, gpus=gpus)]
 
     def distance(pair: tuple[str, str]) -> tuple[int, int, int, int]:

@@ -19,16 +19,16 @@ KUBERNETES_FLOOR = "1.28.0"
 """The requirement's "Kubernetes 1.28.0": a floor, which no supported Kubespray release can install any more."""
 
 # Read from each tag: what is first in roles/kubespray_defaults/vars/main/checksums.yml is what it installs by default
-# (kubelet, containerd, runc, cni, calicoctl), that list's first and last kubelet are the range, and ansible is in its
-# requirements.txt. The commit is what the tag names (git rev-parse TAG^{commit}): a tag can be moved, a commit cannot.
+# (kubelet, containerd, runc, cni, calicoctl); its kubelets have no gap between patch 0 and the newest of a minor;
+# ansible is in its requirements.txt. The commit is what the tag names (git rev-parse TAG^{commit}): a tag can be moved,
+# a commit cannot.
 KUBESPRAY: Mapping[str, Kubespray] = {
     release.tag: release
     for release in (
         Kubespray(
             tag="v2.29.0",
             commit="9991412b4597d6eaf37f86e5f20f9f903a731c08",
-            kubernetes="1.33.5",
-            minors=((1, 31), (1, 33)),
+            newest=("1.33.5", "1.32.9", "1.31.13"),
             containerd="2.1.4",
             runc="1.3.2",
             cni="1.8.0",
@@ -38,8 +38,7 @@ KUBESPRAY: Mapping[str, Kubespray] = {
         Kubespray(
             tag="v2.29.1",
             commit="0c6a29553f90c55cba5e0e359470321dc7cf7d29",
-            kubernetes="1.33.7",
-            minors=((1, 31), (1, 33)),
+            newest=("1.33.7", "1.32.10", "1.31.14"),
             containerd="2.1.5",
             runc="1.3.4",
             cni="1.8.0",
@@ -49,8 +48,7 @@ KUBESPRAY: Mapping[str, Kubespray] = {
         Kubespray(
             tag="v2.30.0",
             commit="f4ccdb5e72395eaf9f3444056ebd1a6625ddb89a",
-            kubernetes="1.34.3",
-            minors=((1, 32), (1, 34)),
+            newest=("1.34.3", "1.33.7", "1.32.11"),
             containerd="2.2.1",
             runc="1.3.4",
             cni="1.8.0",
@@ -60,8 +58,7 @@ KUBESPRAY: Mapping[str, Kubespray] = {
         Kubespray(
             tag="v2.31.0",
             commit="1c9add48975060f45396b34d8e022c30d7f80dab",
-            kubernetes="1.35.4",
-            minors=((1, 33), (1, 35)),
+            newest=("1.35.4", "1.34.7", "1.33.11"),
             containerd="2.2.3",
             runc="1.4.2",
             cni="1.9.1",

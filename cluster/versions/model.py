@@ -9,17 +9,30 @@ Minor = tuple[int, int]
 
 @dataclass(frozen=True)
 class Kubespray:
-    """A Kubespray release: its commit, its default Kubernetes, the minors it can install, and what it brings along."""
+    """A Kubespray release: its commit, the Kubernetes that it can install, and what it brings along.
+
+    ``newest``: the newest patch of each minor that it has checksums for, newest minor first. It installs each patch
+    from 0 to that one, and nothing else: without a checksum its download fails, with the VMs long made.
+    """
 
     tag: str
     commit: str
-    kubernetes: str
-    minors: tuple[Minor, Minor]
+    newest: tuple[str, ...]
     containerd: str
     runc: str
     cni: str
     calico: str
     ansible: str
+
+    @property
+    def kubernetes(self) -> str:
+        """The Kubernetes that it installs where none is asked for."""
+        return self.newest[0]
+
+    @property
+    def minors(self) -> tuple[Minor, Minor]:
+        """The oldest and the newest minor that it installs."""
+        return minor_of(self.newest[-1]), minor_of(self.newest[0])
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,12 @@ def minor_of(version: str) -> Minor:
 def show(minor: Minor) -> str:
     """Return ``1.34`` of (1, 34)."""
     return f"{minor[0]}.{minor[1]}"
+
+
+def version_of(version: str) -> tuple[int, int, int]:
+    """Return (1, 34, 3) of ``1.34.3`` or ``v1.34.3+k3s1``; ValueError where that cannot be read."""
+    major, minor, patch = version.removeprefix("v").partition("+")[0].split(".")
+    return int(major), int(minor), int(patch)
 
 
 def readable(version: str) -> Minor | None:
