@@ -113,8 +113,8 @@ class Draft:
     @classmethod
     def from_raw(cls, raw: Mapping[str, object]) -> Draft:
         """Return what is well formed in the raw sections of a file."""
-        machines = _parts(Machine, raw.get("machines"), "machines")
-        listed = raw.get("machines")
+        machines = _parts(Machine, raw.get("machines", []), "machines")
+        listed = raw.get("machines", [])
         gpus = {
             machine.path: _parts(Gpu, item.get("gpus", []), f"{machine.path}.gpus")
             for machine, item in zip(machines, _mappings(listed), strict=True)
@@ -132,6 +132,11 @@ class Draft:
         if not self.machines.whole or not all(parts.whole for parts in self.gpus.values()):
             return None
         return sum(len(parts.items) for parts in self.gpus.values())
+
+    def makes_machines(self) -> bool:
+        """Whether the machines are made by this program: not where the cluster exists already."""
+        section = self.kubernetes
+        return section is None or not section.has("provisioner") or section.value.provisioner != "existing"
 
     def host_of(self, machine: Part[Machine]) -> str | None:
         """Return the name of the host that carries a machine, or None where that cannot be told."""

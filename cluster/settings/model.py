@@ -215,13 +215,28 @@ class Machine(Section):
 class Kubernetes(Section):
     """Which Kubernetes, and who installs it."""
 
-    provisioner: Literal["kubespray", "kubeadm", "k3s"] = "kubespray"
+    provisioner: Annotated[
+        Literal["kubespray", "kubeadm", "k3s", "existing"],
+        Field(description="existing: a cluster that is there already; no VM is made then"),
+    ] = "kubespray"
     version: Annotated[str, Field(pattern=r"^[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}$", description="without v")] = (
         versions.KUBERNETES_DEFAULT
     )
     kubespray: str = versions.KUBESPRAY_DEFAULT
     kubespray_url: Annotated[str, Field(description="git repository, or a mirror of it")] = versions.KUBESPRAY_URL
+    kubespray_folder: Annotated[
+        str | None, Field(description="a checkout of that Kubespray release, used as it is: no git, for an air gap")
+    ] = None
     k3s: str = versions.K3S_DEFAULT
+    kubeconfig: Annotated[
+        str | None, Field(description="path of the existing cluster's kubeconfig; only for provisioner existing")
+    ] = None
+    gpu_taint: Annotated[
+        bool,
+        Field(
+            description="keep pods that ask for no GPU off the GPU workers; needs a worker without GPUs, and Kubespray"
+        ),
+    ] = False
     storage_class: Name = "local-path"
     expendable: Annotated[
         tuple[Name, ...],
@@ -358,7 +373,7 @@ class Settings(Section):
     network: Network = Network()
     access: Access = Access()
     images: Images = Images()
-    machines: Annotated[tuple[Machine, ...], Field(min_length=1)]
+    machines: Annotated[tuple[Machine, ...], Field(description="the VMs; empty where the cluster exists already")] = ()
     kubernetes: Kubernetes = Kubernetes()
     charts: Charts = Charts()
     registry: Registry = Registry()

@@ -50,6 +50,7 @@ def stack_schema() -> dict[str, Any]:
                 "patternProperties": {f"^(?!{NAMESPACE}:)[A-Za-z0-9_.-]+:": {}},
                 "additionalProperties": False,
                 "required": [f"{NAMESPACE}:{key}" for key in model["required"]],
+                **_machines_of_provisioner(),
             },
             "encryptionsalt": {"type": "string"},
             "encryptedkey": {"type": "string"},
@@ -63,6 +64,17 @@ def stack_schema() -> dict[str, Any]:
 def schema_text() -> str:
     """Return the schema as the committed file has it."""
     return json.dumps(stack_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _machines_of_provisioner() -> dict[str, Any]:
+    """Return the rule that there are machines, but for a cluster that exists already."""
+    kubernetes, machines = f"{NAMESPACE}:kubernetes", f"{NAMESPACE}:machines"
+    existing = {"properties": {"provisioner": {"const": "existing"}}, "required": ["provisioner"]}
+    return {
+        "if": {"properties": {kubernetes: existing}, "required": [kubernetes]},
+        "then": {"properties": {machines: {"maxItems": 0}}},
+        "else": {"properties": {machines: {"minItems": 1}}, "required": [machines]},
+    }
 
 
 def _seal(definitions: dict[str, Any]) -> None:

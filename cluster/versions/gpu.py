@@ -94,10 +94,10 @@ def fit(driver: GpuDriver, runtime: Runtime) -> Fit:
 
 
 def branch_of(version: str) -> int | None:
-    """Return the branch of a driver version, or None where it is none."""
+    """Return the branch, 580, of a driver version (``580.173.02``, ``580``), or None where it is none."""
     parts = version.split(".")
     digits = all(part.isascii() and part.isdigit() and len(part) <= 4 for part in parts)
-    return int(parts[0]) if digits and len(parts) in (2, 3) else None
+    return int(parts[0]) if digits and len(parts) <= 3 else None
 
 
 def find_driver(version: str) -> GpuDriver | None:

@@ -82,7 +82,7 @@ def test_the_nearest_driver_works_and_is_nearest_to_itself(asked: tuple[int, ...
     [
         ("580.173.02", 580),
         ("580.95", 580),
-        ("580", None),
+        ("580", 580),
         ("v580.1", None),
         ("580.1.2.3", None),
         ("", None),

@@ -332,8 +332,146 @@ PROD: list[tuple[str, list[Change], list[str]]] = [
         [put("kubernetes.version", "1.28.0")],
         [
             "kubernetes.version: '1.28.0' cannot be installed by Kubespray v2.30.0, which installs 1.32 to 1.34 (1.28.0 is"
-            " the requirement's floor, not a version to install); write kubernetes.kubespray: v2.30.0 and"
-            " kubernetes.version: 1.34.3"
+            " the requirement's floor, not a version to install: no supported Kubespray release installs 1.28, and 1.33 to"
+            " 1.35 work); write kubernetes.kubespray: v2.30.0 and kubernetes.version: 1.34.3"
+        ],
+    ),
+    (
+        "the requirement's floor by kubeadm",
+        [put("kubernetes", {"provisioner": "kubeadm", "version": "1.28.0"})],
+        [
+            "kubernetes.version: '1.28.0' is not one that kubeadm has containerd and Calico for here (1.28.0 is the"
+            " requirement's floor, not a version to install: no supported Kubespray release installs 1.28, and 1.33 to 1.35"
+            " work); write kubernetes.version: 1.34.3"
+        ],
+    ),
+    (
+        "the requirement's floor by k3s",
+        [put("kubernetes", {"provisioner": "k3s", "version": "1.28.0", "k3s": "v1.28.0+k3s1"})],
+        [
+            "kubernetes.version: '1.28.0' is not supported by cert-manager v1.21.1 (1.33 to 1.36), gateway-helm v1.9.0 (1.33"
+            " to 1.36), kserve-crd v0.20.0 (1.32 or newer), kserve-resources v0.20.0 (1.32 or newer), kserve-runtime-configs"
+            " v0.20.0 (1.32 or newer), gpu-operator v26.7.0 (1.33 to 1.36) (1.28.0 is the requirement's floor, not a version"
+            " to install: no supported Kubespray release installs 1.28, and 1.33 to 1.35 work); write a kubernetes.version"
+            " from 1.33 to 1.35, for example 1.34.3"
+        ],
+    ),
+    ("kubeadm", [put("kubernetes", {"provisioner": "kubeadm", "version": "1.35.2"})], []),
+    (
+        "a patch that the release has no checksum of",
+        [put("kubernetes.version", "1.34.9")],
+        [
+            "kubernetes.version: '1.34.9' cannot be installed by Kubespray v2.30.0, which has checksums up to 1.34.3; write"
+            " kubernetes.kubespray: v2.30.0 and kubernetes.version: 1.34.3"
+        ],
+    ),
+    (
+        "k3s without its own number",
+        [put("kubernetes", {"provisioner": "k3s", "k3s": "v1.34.3"})],
+        ["kubernetes.k3s: 'v1.34.3' is not a k3s release; write for example v1.34.3+k3s1"],
+    ),
+    (
+        "VMs beside an existing cluster",
+        [put("kubernetes", {"provisioner": "existing", "kubeconfig": "~/.kube/config"})],
+        [
+            "machines: are not empty, and kubernetes.provisioner is existing: 4 VMs are planned, and nobody would join them"
+            " to that cluster; write machines: [], or let this program install Kubernetes, for example"
+            " kubernetes.provisioner: kubespray"
+        ],
+    ),
+    (
+        "an existing cluster without its kubeconfig",
+        [put("kubernetes", {"provisioner": "existing"}), machines()],
+        [
+            "kubernetes.kubeconfig: is missing, and provisioner is existing; write the path of the cluster's kubeconfig, for"
+            " example kubernetes.kubeconfig: ~/.kube/config"
+        ],
+    ),
+    (
+        "an existing cluster, machines left out",
+        [put("kubernetes", {"provisioner": "existing", "kubeconfig": "~/.kube/config"}), drop("machines")],
+        [],
+    ),
+    (
+        "settings of other installers",
+        [put("kubernetes", {"provisioner": "k3s", "kubeconfig": "a", "kubespray_folder": "b", "gpu_taint": True})],
+        [
+            "kubernetes.kubeconfig: 'a' is not used: kubernetes.provisioner is k3s, whose kubeconfig is fetched from the VMs;"
+            " take it out, or write kubernetes.provisioner: existing",
+            "kubernetes.kubespray_folder: 'b' is not used: kubernetes.provisioner is k3s; take it out, or write"
+            " kubernetes.provisioner: kubespray",
+            "kubernetes.gpu_taint: True is not set by provisioner k3s: pods that ask for a GPU would not be let onto their"
+            " nodes; take it out, or write kubernetes.provisioner: kubespray",
+        ],
+    ),
+    ("a checkout of Kubespray", [put("kubernetes.kubespray_folder", "~/src/kubespray")], []),
+    (
+        "a checkout that is nowhere",
+        [put("kubernetes.kubespray_folder", "")],
+        [
+            "kubernetes.kubespray_folder: '' is empty; write the folder of a checkout of Kubespray v2.30.0, or take it out"
+        ],
+    ),
+    ("GPU workers for GPU pods alone", [put("kubernetes.gpu_taint", True)], []),
+    (
+        "a taint that locks the cluster out",
+        [put("kubernetes.gpu_taint", True), drop("machines.1")],
+        [
+            "kubernetes.gpu_taint: True leaves no node to pods that ask for no GPU: every worker has GPUs; add a machine of"
+            " role worker, or take it out"
+        ],
+    ),
+    (
+        "a driver below the floor",
+        [put("gpu_operator.driver_version", "470.256.02")],
+        [
+            "gpu_operator.driver_version: '470.256.02' is older than 535, the oldest driver branch that this project takes;"
+            " write gpu_operator.driver_version: 580.173.02, or leave it out; what goes together: driver 580.173.02 (CUDA"
+            " 13.0), GPU operator v26.7.0, Kubernetes 1.33 to 1.36"
+        ],
+    ),
+    (
+        "a driver that the operator has no image of",
+        [put("gpu_operator.driver_version", "580.95.05")],
+        [
+            "gpu_operator.driver_version: '580.95.05' is not one that GPU operator v26.7.0 was released with (535.309.01,"
+            " 580.173.02, 595.91.07, 610.57.04); write gpu_operator.driver_version: 580.173.02, or leave it out; what goes"
+            " together: driver 580.173.02 (CUDA 13.0), GPU operator v26.7.0, Kubernetes 1.33 to 1.36"
+        ],
+    ),
+    (
+        "the same branch in an image of ours",
+        [put("gpu_operator.driver_version", "580.95.05"), put("gpu_operator.driver", False)],
+        [],
+    ),
+    (
+        "a branch that nobody knows, in an image of ours",
+        [put("gpu_operator.driver_version", "570"), put("gpu_operator.driver", False)],
+        [
+            "gpu_operator.driver_version: '570' is not one that GPU operator v26.7.0 was released with (535, 580, 595, 610);"
+            " write gpu_operator.driver_version: 580.173.02, or leave it out; what goes together: driver 580.173.02 (CUDA"
+            " 13.0), GPU operator v26.7.0, Kubernetes 1.33 to 1.36"
+        ],
+    ),
+    (
+        "no driver at all",
+        [put("gpu_operator.driver_version", "latest")],
+        [
+            "gpu_operator.driver_version: 'latest' is not a version of NVIDIA's driver; write gpu_operator.driver_version:"
+            " 595.91.07, or leave it out; what goes together: driver 595.91.07 (CUDA 13.2), GPU operator v26.7.0, Kubernetes"
+            " 1.33 to 1.36"
+        ],
+    ),
+    (
+        "a driver too old for a runtime",
+        [
+            put("gpu_operator.driver_version", "535.309.01"),
+            put("models.0.runtime", "huggingface"),
+        ],
+        [
+            "gpu_operator.driver_version: '535.309.01' supports CUDA 12.2, too old for runtime huggingface:"
+            " docker.io/kserve/huggingfaceserver:v0.20.0 needs 13.3; write gpu_operator.driver_version: 610.57.04, or leave"
+            " it out; what goes together: driver 610.57.04 (CUDA 13.3), GPU operator v26.7.0, Kubernetes 1.33 to 1.36"
         ],
     ),
     (

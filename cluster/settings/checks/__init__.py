@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from cluster.problems import Problem
-from cluster.settings.checks import capacity, gpus, hardware, hosts, hpc, machines, models, network, secrets, versions
+from cluster.settings.checks import (
+    capacity,
+    drivers,
+    gpus,
+    hardware,
+    hosts,
+    hpc,
+    kubernetes,
+    machines,
+    models,
+    network,
+    secrets,
+    versions,
+)
 from cluster.settings.draft import Draft
 
 
@@ -15,7 +28,9 @@ def check(draft: Draft) -> list[Problem]:
         machines.check,
         hardware.check,
         gpus.check,
+        kubernetes.check,
         versions.check,
+        drivers.check,
         models.check,
         capacity.check,
         hpc.check,

@@ -13,6 +13,8 @@ _STORES = ("object_store", "database", "monitoring")
 
 def check(draft: Draft) -> Iterator[Problem]:
     """Yield the problems of models and stores that no planned VM can carry."""
+    if not draft.makes_machines():
+        return  # what an existing cluster has is not known here
     yield from _gpus(draft)
     yield from _nodes(draft)
     yield from _stores(draft)

@@ -8,6 +8,7 @@ from cluster.problems import Problem
 from cluster.settings.checks.network import outside
 from cluster.settings.checks.repeats import repeats
 from cluster.settings.draft import Draft
+from cluster.settings.words import REQUIRED
 
 _HIGHLY_AVAILABLE = 3
 
@@ -55,6 +56,12 @@ def _hosts(draft: Draft) -> Iterator[Problem]:
 
 
 def _control_planes(draft: Draft) -> Iterator[Problem]:
+    if not draft.makes_machines():
+        yield from _nobody_joins(draft)
+        return
+    if draft.machines.whole and not draft.machines.items:
+        yield Problem("machines", None, *REQUIRED["Settings", "machines"])
+        return
     if not draft.machines.complete("role"):
         return
     count = sum(machine.value.role == "control-plane" for machine in draft.machines)
@@ -68,6 +75,19 @@ def _control_planes(draft: Draft) -> Iterator[Problem]:
     if count >= _HIGHLY_AVAILABLE and network and network.has("api_address") and network.value.api_address is None:
         reason = f"is missing, and there are {count} control planes: clients need one address that moves between them"
         yield Problem("network.api_address", None, reason, "write a free address of network.cidr")
+
+
+def _nobody_joins(draft: Draft) -> Iterator[Problem]:
+    if draft.machines.items:
+        count = len(draft.machines.items)
+        vms = "a VM is planned" if count == 1 else f"{count} VMs are planned"
+        reason = (
+            f"are not empty, and kubernetes.provisioner is existing: {vms}, and nobody would join them to that cluster"
+        )
+        remedy = (
+            "write machines: [], or let this program install Kubernetes, for example kubernetes.provisioner: kubespray"
+        )
+        yield Problem("machines", None, reason, remedy)
 
 
 def _expendable(draft: Draft) -> Iterator[Problem]:
