@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 
 from cloudctl import exits
-from cloudctl.commands import capacity, config, explain, flip, gpus, host, init, phases, power, recover, status
+from cloudctl.commands import (
+    capacity,
+    config,
+    explain,
+    flip,
+    gpus,
+    host,
+    init,
+    phases,
+    power,
+    recover,
+    status,
+    versions,
+)
 
 app = typer.Typer(
     name="cloudctl",
@@ -42,6 +55,7 @@ app.add_typer(gpus.app, name="gpus")
 app.command("phases")(phases.phases)
 app.add_typer(host.app, name="host")
 app.add_typer(config.app, name="config")
+app.add_typer(versions.app, name="versions")
 app.command("init")(init.init)
 app.command("start")(power.start)
 app.command("stop")(power.stop)

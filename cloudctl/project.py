@@ -34,11 +34,15 @@ class Stack:
         """Read the settings; secrets may be missing. Raises InputError with every problem of the file."""
         from cluster.settings import load
 
+        self.must_exist()
+        return load.from_file(self.file)
+
+    def must_exist(self) -> None:
+        """Raise InputError where the settings file is not there."""
         if not self.file.is_file():
             known = ", ".join(sorted(stack_files(root()))) or "none"
             remedy = f"stacks with a file here: {known}; or name one with --config-file"
             raise InputError(str(self.file), [Problem("file", None, "does not exist", remedy)])
-        return load.from_file(self.file)
 
 
 def root() -> Path:

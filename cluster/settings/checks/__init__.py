@@ -20,6 +20,11 @@ from cluster.settings.checks import (
 from cluster.settings.draft import Draft
 
 
+def version_problems(draft: Draft) -> list[Problem]:
+    """Return the problems of what is installed: versions that do not go together, and who installs them."""
+    return [problem for part in (kubernetes.check, versions.check, drivers.check) for problem in part(draft)]
+
+
 def check(draft: Draft) -> list[Problem]:
     """Return every problem between the fields of a stack's settings, in the order of the file's sections."""
     parts = (
