@@ -1,0 +1,54 @@
+"""``python -m cluster.drivers bring``: every GPU node gets the wanted driver, one at a time, and CUDA is seen to work.
+``check``: only the latter; nothing is changed.
+
+Environment: KUBECONFIG (a path), GPU_NODES (``gpu-1=1 gpu-2=2``: node and how many cards it has), CUDA_IMAGE,
+DRIVER_VERSION (empty: the image carries the driver, and there is nothing to roll); DRIVER_TIMEOUT, EVICT_TIMEOUT,
+CHECK_TIMEOUT (seconds, optional). Tells on standard error what it does, prints a line for each node, and ends with 1
+and a remedy where something is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from cluster.drivers.kubectl import Kubectl
+from cluster.drivers.patience import Patience
+from cluster.drivers.rollout import Drivers, Wish
+from cluster.drivers.tools import DriverError, SilentError, Tools
+
+USAGE = "usage: python -m cluster.drivers bring|check"
+
+
+def main(words: Sequence[str], environment: Mapping[str, str], tools: Tools) -> int:
+    """Do what the words say; return the exit status: 0, 1 where something is wrong, 2 for words that mean nothing."""
+    if len(words) != 1 or words[0] not in ("bring", "check"):
+        tools.say(USAGE)
+        return 2
+    drivers = Drivers(Kubectl(tools, environment["KUBECONFIG"]), wish(environment))
+    try:
+        done = drivers.bring() if words[0] == "bring" else drivers.check()
+    except SilentError as error:
+        tools.say(f"{error}\nwhat was done stays; the same again goes on from there")
+        return 1
+    except DriverError as error:
+        tools.say(str(error))
+        return 1
+    print("\n".join(map(str, done)))
+    return 0
+
+
+def wish(environment: Mapping[str, str]) -> Wish:
+    """Return what the environment asks for."""
+    pairs = (each.partition("=") for each in environment["GPU_NODES"].split())
+    return Wish(
+        gpus={name: int(gpus) for name, _, gpus in pairs},
+        version=environment.get("DRIVER_VERSION") or None,
+        image=environment["CUDA_IMAGE"],
+        patience=Patience.told(environment),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ, Tools()))
