@@ -1,7 +1,7 @@
 """Variables for Kubespray and for our kubeadm and k3s playbooks: what differs from their defaults, and why.
 
-The names are the same in Kubespray v2.29 to v2.31. Left off on purpose: ``nvidia_accelerator_enabled``,
-``cert_manager_enabled``, ``gateway_api_enabled``; the charts bring these.
+``kubespray_variables.yaml`` says where each of Kubespray's is defined. Left off on purpose:
+``nvidia_accelerator_enabled``, ``cert_manager_enabled``, ``gateway_api_enabled``; the charts bring these.
 """
 
 from __future__ import annotations
@@ -49,7 +49,11 @@ def kubespray_vars(settings: Settings) -> str:
         # The GPU operator adds its runtime as a drop-in; a rerun rewrites the main file and must keep reading it.
         "containerd_extra_args": 'imports = ["/etc/containerd/conf.d/*.toml"]\n',
     }
-    values |= _kube_vip(settings) | _mirrors(settings)
+    values |= _helper_image(settings) | _kube_vip(settings) | _mirrors(settings)
+    if settings.kubernetes.gpu_taint:
+        # Pods that ask for a GPU tolerate the taint by themselves. The list takes the place of kubeadm's own, whose one
+        # plugin must stay.
+        values["kube_apiserver_enable_admission_plugins"] = ["NodeRestriction", "ExtendedResourceToleration"]
     return yaml.safe_dump(values, sort_keys=False, width=120)
 
 
@@ -146,6 +150,24 @@ def _kube_vip(settings: Settings) -> dict[str, Any]:
     }
 
 
+def _helper_image(settings: Settings) -> dict[str, Any]:
+    """The image that makes the folders of volumes: by default busybox:latest, which no mirror variable reaches."""
+    busybox = image("busybox", settings.registry)
+    return {
+        "local_path_provisioner_helper_image_repo": busybox.path,
+        "local_path_provisioner_helper_image_tag": busybox.tag,
+    }
+
+
+def _mirror_host(mirror: str) -> dict[str, Any]:
+    """Return containerd's entry of a mirror. A folder in it comes after /v2, which containerd would put at the end."""
+    host, _, folder = mirror.partition("/")
+    access = {"capabilities": ["pull", "resolve"], "skip_verify": False}
+    if not folder.strip("/"):
+        return {"host": f"https://{host}", **access}
+    return {"host": f"https://{host}/v2/{folder.rstrip('/')}", **access, "override_path": True}
+
+
 def _mirrors(settings: Settings) -> dict[str, Any]:
     """Without internet: every image from one registry, every file from one web server."""
     values: dict[str, Any] = {}
@@ -155,10 +177,7 @@ def _mirrors(settings: Settings) -> dict[str, Any]:
         for name in ("kube", "gcr", "docker", "quay", "github"):
             values[f"{name}_image_repo"] = "{{ registry_host }}"
         values["containerd_registries_mirrors"] = [
-            {
-                "prefix": registry,
-                "mirrors": [{"host": f"https://{mirror}", "capabilities": ["pull", "resolve"], "skip_verify": False}],
-            }
+            {"prefix": registry, "mirrors": [_mirror_host(mirror)]}
             for registry in ("docker.io", "quay.io", "ghcr.io", "nvcr.io", "registry.k8s.io")
         ]
     if settings.registry.files:

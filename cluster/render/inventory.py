@@ -15,6 +15,8 @@ _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 ROLE_LABEL = "inference-cloud/role"
 """Node label with the machine's role: control-plane, worker or gpu-worker."""
 
+GPU_TAINT = "nvidia.com/gpu=present:NoSchedule"
+"""What keeps other pods off GPU workers, where settings ask for it. NVIDIA's charts tolerate the key with any value."""
 
 KNOWN_HOSTS = "{{ inventory_dir }}/../known_hosts"
 """The file with the VMs' SSH host keys: beside the inventory's folder, wherever a playbook is run from."""
@@ -38,7 +40,7 @@ def inventory(settings: Settings) -> str:
                 "ansible_ssh_private_key_file": settings.access.ssh_private_key_file,
                 "ansible_python_interpreter": "/usr/bin/python3",
             },
-            "hosts": {machine.name: _host_vars(settings, machine) for machine in settings.machines},
+            "hosts": {machine.name: host_vars(settings, machine) for machine in settings.machines},
             "children": {
                 **{name: {"hosts": {member: {} for member in members}} for name, members in groups.items()},
                 "k8s_cluster": {"children": {"kube_control_plane": {}, "kube_node": {}}},
@@ -57,15 +59,19 @@ def ssh_jump(settings: Settings, machine: Machine) -> str | None:
     return f"{login}:{uri.port}" if uri.port else login
 
 
-def _host_vars(settings: Settings, machine: Machine) -> dict[str, Any]:
+def host_vars(settings: Settings, machine: Machine) -> dict[str, Any]:
+    """Return the variables of one host."""
     address = str(machine.address)
     # Quoted twice, for Ansible and for ssh: the project may lie in a folder with a space in its name.
     ssh = f"""-o 'UserKnownHostsFile="{KNOWN_HOSTS}"' -o StrictHostKeyChecking=accept-new"""
     jump = ssh_jump(settings, machine)
-    return {
+    values: dict[str, Any] = {
         "ansible_host": address,
         "ip": address,
         "access_ip": address,
         "ansible_ssh_common_args": f"{ssh} -o ProxyJump={jump}" if jump else ssh,
         "node_labels": {ROLE_LABEL: machine.role},
     }
+    if settings.kubernetes.gpu_taint and machine.role == "gpu-worker":
+        values["node_taints"] = [GPU_TAINT]
+    return values

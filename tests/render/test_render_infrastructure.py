@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from cluster.identity import libvirt_uuid, mac_address
 from cluster.render import cloud_init
 from cluster.render.domain_xml import Definition, domain_xslt, named_xslt
-from cluster.render.group_vars import k3s_vars, kubespray_vars, virtual_address
+from cluster.render.group_vars import k3s_vars, kubeadm_vars, kubespray_vars, virtual_address
 from cluster.render.inventory import inventory, ssh_jump
 from cluster.settings.model import Access, Network, Settings
 from tests.components.samples import raw, settings
@@ -52,6 +52,11 @@ def sealed_off() -> Settings:
     return settings(registry={"mirror": "registry.lan:5000/mirror", "files": "http://files.lan"})
 
 
+def by_kubeadm(sample: Settings, **changes: Any) -> Settings:
+    kubernetes = sample.kubernetes.model_copy(update={"provisioner": "kubeadm"})
+    return sample.model_copy(update={"kubernetes": kubernetes, **changes})
+
+
 def gpu_1(sample: Settings) -> Any:
     return next(machine for machine in sample.machines if machine.name == "gpu-1")
 
@@ -70,6 +75,11 @@ RENDERED = {
     "kubespray-ha": lambda: kubespray_vars(three_control_planes()),
     "kubespray-offline": lambda: kubespray_vars(sealed_off()),
     "k3s": lambda: k3s_vars(settings()),
+    "kubeadm": lambda: kubeadm_vars(settings()),
+    "kubeadm-ha-offline": lambda: kubeadm_vars(by_kubeadm(three_control_planes(), registry=sealed_off().registry)),
+    "inventory-ha": lambda: inventory(three_control_planes()),
+    "inventory-taint": lambda: inventory(settings(kubernetes={"gpu_taint": True})),
+    "kubespray-taint": lambda: kubespray_vars(settings(kubernetes={"gpu_taint": True})),
 }
 
 
@@ -117,7 +127,9 @@ def test_a_network_config_gives_back_address_prefix_and_gateway(prefix: int, dat
 def test_offline_everything_comes_from_the_mirrors() -> None:
     values = yaml.safe_load(kubespray_vars(sealed_off()))
     repositories = [key for key in values if key.endswith("_image_repo")]
-    assert len(repositories) == 5
+    assert len(repositories) == 6
+    helper = repositories.pop(repositories.index("local_path_provisioner_helper_image_repo"))
+    assert values[helper] == "registry.lan:5000/mirror/library/busybox"
     assert {values[key] for key in repositories} == {"{{ registry_host }}"}
     assert values["github_url"] == "{{ files_repo }}/github.com"
     assert yaml.safe_load(k3s_vars(sealed_off()))["k3s_url"].startswith("http://files.lan/github.com/")
