@@ -8,8 +8,9 @@
   scheduler puts it where cards are free.
 - CUDA works where the driver is new enough for the image, and not where (node, driver) is listed as broken.
 
-``watch`` looks at every change: at most one node is out of service by us at a time. A kill is an exception before or
-after the nth call. The clock goes on with each call and each wait, and the cluster with the clock.
+``watch`` looks at every change: at most one node is out of service by us at a time. ``proven``: node -> driver with
+which CUDA was seen to work since that driver pod was made. ``kills`` are exceptions before or after the nth call, each
+counted from the one before. The clock goes on with each call and each wait, and the cluster with the clock.
 """
 
 from __future__ import annotations
@@ -88,10 +89,10 @@ class World(Tools):
     template_at: float = 0.0
     serial: int = 0
     calls: int = 0
-    die_before: int | None = None
-    die_after: int | None = None
+    kills: list[tuple[str, int]] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     asked: list[tuple[str, ...]] = field(default_factory=list)
+    closings: int = 0
     renewed: list[tuple[str, str]] = field(default_factory=list)
     evicted: list[str] = field(default_factory=list)
     proven: dict[str, str] = field(default_factory=dict)
@@ -107,8 +108,7 @@ class World(Tools):
         assert tuple(words[:2]) == ("kubectl", "--kubeconfig"), words
         assert words[3].startswith("--request-timeout="), words
         self.calls += 1
-        if self.die_before == self.calls:
-            raise Killed
+        self._die("before")
         self._pass(1.0)
         self.asked.append(tuple(words[4:]))
         if self.silent:
@@ -116,9 +116,14 @@ class World(Tools):
             return Done(1, err="The connection to the server 192.168.200.10:6443 was refused - did you specify ...?")
         done: Done = getattr(self, f"k_{words[4]}")(list(words[5:]), given)
         self.watch()
-        if self.die_after == self.calls:
-            raise Killed
+        self._die("after")
         return done
+
+    def _die(self, when: str) -> None:
+        if self.kills and self.kills[0] == (when, self.calls):
+            del self.kills[0]
+            self.calls = 0
+            raise Killed
 
     def sleep(self, seconds: float) -> None:
         self._pass(seconds)
@@ -228,6 +233,7 @@ class World(Tools):
         assert not [pod for pod in self.pods.values() if self._holds(pod, name)], f"the driver of {name} is in use"
         assert machine.cordoned, f"{name} takes pods while its driver is changed"
         self.renewed.append((name, self.template))
+        self.proven.pop(name, None)
         machine.gone_at = self.time + 4
 
     # ---- kubectl -----------------------------------------------------------------------------------------------------
@@ -304,6 +310,7 @@ class World(Tools):
 
     def _versioned(self, body: dict[str, Any]) -> dict[str, Any]:
         self.serial += 1
+        self.closings += json.loads(body["data"]["journal"])["open"] is None
         return {**body, "metadata": {**body["metadata"], "resourceVersion": str(self.serial)}}
 
     def _evict(self, words: list[str], body: dict[str, Any]) -> Done:

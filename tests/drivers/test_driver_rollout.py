@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -78,13 +80,14 @@ def test_models_move_to_the_other_node_and_their_budget_holds() -> None:
     assert [pod.phase for pod in there.pods.values() if pod.app] == ["Running", "Running"]
 
 
-def test_a_driver_manager_that_uncordons_the_node_does_not_let_models_in_before_the_check() -> None:
-    there = world(1, 1, meddling=True)
+@pytest.mark.parametrize("compile_s", [0.0, 40.0])
+def test_a_driver_manager_that_uncordons_the_node_does_not_let_models_in_before_the_check(compile_s: float) -> None:
+    there = world(1, 1, meddling=True, compile_s=compile_s)
     there.add_model("assistant", node="gpu-1")
     there.add_model("assistant", node="gpu-2")
     drivers(helm(there)).bring()
-    assert there.proven == {"gpu-1": NEW, "gpu-2": NEW}
-    assert in_service(there)
+    settled(there, NEW)
+    assert len(there.evicted) == 2 or compile_s == 0
 
 
 def test_a_node_that_somebody_else_has_cordoned_stays_so() -> None:
@@ -258,51 +261,73 @@ def until_done(there: World, version: str) -> bool:
         try:
             drivers(there, version).bring()
         except Killed:
-            there.die_before = there.die_after = None
+            continue
         except DriverError:
             return False
         else:
             return True
 
 
-@settings(max_examples=150, deadline=None)
+def settled(there: World, version: str) -> None:
+    """Hold a cluster to how every rollout has to leave it."""
+    assert (versions(there), there.policy) == ({version}, version)
+    assert there.proven == dict.fromkeys(there.machines, version)
+    assert in_service(there)
+    # No node gets a driver twice. Killed after its last write, a rollout that went back is over, and the next one tries
+    # once more.
+    assert max(Counter(there.renewed).values(), default=0) <= max(there.closings, 1)
+    assert not [pod for pod in there.pods.values() if not pod.app and pod.gone_at is None and pod.phase == "Running"]
+
+
+KILLS = st.tuples(st.sampled_from(["before", "after"]), st.integers(1, 90))
+
+
+@settings(max_examples=250, deadline=None)
 @given(st.data())
-def test_killed_at_any_call_it_ends_all_new_or_all_old(data: st.DataObject) -> None:
+def test_killed_at_any_calls_it_ends_all_new_or_all_old(data: st.DataObject) -> None:
     cards = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=4), "cards")
     names = [f"gpu-{number}" for number in range(1, len(cards) + 1)]
     bad = data.draw(st.sets(st.sampled_from(names), max_size=2), "bad")
     how = data.draw(st.sampled_from(["broken", "unstartable"]))
-    there = world(*cards, **{how: {(name, NEW) for name in bad}}, meddling=data.draw(st.booleans(), "meddling"))
+    there = world(
+        *cards,
+        **{how: {(name, NEW) for name in bad}},
+        meddling=data.draw(st.booleans(), "meddling"),
+        compile_s=data.draw(st.sampled_from([0.0, 40.0]), "compile"),
+        kills=data.draw(st.lists(KILLS, max_size=4), "kills"),
+    )
     for name in names:
         if data.draw(st.booleans(), f"model on {name}"):
             there.add_model("assistant", node=name)
-    helm(there)
-    for kill in ("die_before", "die_after"):
-        if data.draw(st.booleans(), kill):
-            setattr(there, kill, data.draw(st.integers(1, 60 * len(cards)), kill))
-    if until_done(there, NEW):
-        assert not bad
-        assert versions(there) == {NEW}
-        assert set(there.proven.values()) == {NEW}
-    else:
-        assert bad
-        assert (versions(there), there.policy) == ({OLD}, OLD)
-        assert {there.proven[name] for name in names} == {OLD}
-    assert in_service(there)
-    assert len(there.renewed) <= 2 * len(cards)
+    well = until_done(helm(there), NEW)
+    assert well is not bool(bad)
+    settled(there, NEW if well else OLD)
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(1, 150), st.sampled_from([OLD, NEW, OTHER]), st.sampled_from([set(), {("gpu-2", NEW)}]))
-def test_another_wish_in_the_midst_is_followed_from_there(call: int, then: str, broken: set[tuple[str, str]]) -> None:
-    there = helm(world(1, 2, 1, broken=broken))
-    there.die_after = call
-    try:
-        drivers(there, NEW).bring()
-    except (Killed, DriverError):
-        there.die_after = None
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_another_wish_in_the_midst_is_followed_from_there(data: st.DataObject) -> None:
+    broken = data.draw(st.sampled_from([set(), {("gpu-2", NEW)}]), "broken")
+    there = world(1, 2, 1, broken=broken, kills=[data.draw(KILLS, "kill")])
+    with contextlib.suppress(Killed, DriverError):
+        drivers(helm(there), NEW).bring()
+    there.kills = data.draw(st.lists(KILLS, max_size=2), "kills")
+    then = data.draw(st.sampled_from([OLD, NEW, OTHER]), "then")
     well = until_done(helm(there, then), then)
     assert well is not (then == NEW and bool(broken))
-    assert versions(there) == {then if well else OLD}
-    assert set(there.proven.values()) == versions(there)
-    assert in_service(there)
+    settled(there, then if well else OLD)
+
+
+def test_killed_between_any_two_calls_of_a_way_there_and_back() -> None:
+    """Every place once, with models on all cards; it fails on the last node, so that there is most to take back."""
+    for place in range(1, 400):
+        for when in ("before", "after"):
+            there = world(1, 1, broken={("gpu-2", NEW)}, kills=[(when, place)])
+            there.add_model("assistant", node="gpu-1")
+            there.add_model("assistant", node="gpu-2")
+            assert not until_done(helm(there), NEW)
+            settled(there, OLD)
+            assert len(set(there.renewed)) == 4
+        if there.kills:
+            return
+    raise AssertionError("it never ended")
