@@ -257,7 +257,10 @@ class Registry(Section):
     """Container registries: one mirror for every image, for a site without internet."""
 
     mirror: Annotated[str | None, Field(pattern=r"^[a-z0-9.-]+(:\d+)?(/[a-z0-9._/-]+)?$")] = None
-    files: Annotated[str | None, Field(description="base URL of Kubespray's file mirror")] = None
+    files: Annotated[
+        str | None,
+        Field(description="base URL of a mirror of files, each site under its name: what Kubernetes is installed from"),
+    ] = None
 
 
 class GpuOperator(Section):

@@ -8,7 +8,9 @@ Sources, as of 2026-08:
   580.65.06, 13.2 from 595.45.04, 13.3 from 610.43.02. The last two were read in pages that quote the table. [unsure]
 - within a major, "minor version compatibility" (the same notes): 12.x from driver 525 on, 13.x from 580 on. It does not
   cover what an image leaves to the driver to compile (PTX), so a driver with the image's own CUDA or a newer one comes
-  first here.
+  first here. Images built on NVIDIA's also state which driver they start with (NVIDIA_REQUIRE_CUDA): their own CUDA, or
+  branches of the data-centre line, so that a GeForce card refused one whose CUDA the driver did not have (vllm#18813);
+  whether the operator's container toolkit asks for that too, in its default mode (CDI), could not be read. [unsure]
 - CUDA of an image: its Dockerfile at the pinned tag. KServe v0.20.0 has CUDA_VERSION=13.3.0. vLLM's at v0.12.0 could
   not be read; its releases from v0.11 on are built with 12.9 by its issue tracker (vllm#30633). [unsure]
 """
@@ -85,7 +87,7 @@ def fit(driver: GpuDriver, runtime: Runtime) -> Fit:
     """Return how a driver runs a runtime's image.
 
     ``native``: it brings that CUDA or a newer one. ``compatible``: the same major, by minor version compatibility,
-    which code that is left to the driver to compile may outrun. ``too old``: cards of the data-centre line may still
+    which code that is left to the driver to compile may outrun, and GeForce cards may refuse. ``too old``: cards of the data-centre line may still
     run it by the image's own compatibility package, others refuse to start it.
     """
     if driver.cuda >= runtime.cuda:

@@ -66,6 +66,9 @@ IMAGES: Mapping[str, str] = {
     "rclone": "docker.io/rclone/rclone:1.75.1",
     # renovate: datasource=docker
     "k6": "docker.io/grafana/k6:1.3.0",
+    # NVIDIA's vectorAdd, which checks CUDA: the tag that the GPU operator's own tests/gpu-pod.yaml has at v26.7.0.
+    # renovate: datasource=docker
+    "cuda-sample": "nvcr.io/nvidia/k8s/cuda-sample:vectoradd-cuda12.5.0-ubuntu22.04",
 }
 """Images that the program names itself, with their registry: where a chart's own default has no tag, ``latest`` or
 an old one, and for what no chart brings. The remaining images are pinned by their charts' versions."""

@@ -84,7 +84,7 @@ def test_what_runs_by_compatibility_is_said(cloudctl: Run, project: Project) -> 
     notes = judged(cloudctl, project, 0, models=[model])["used"]["notes"]
     assert notes == [
         "runtime huggingface has CUDA 13.3, driver 595.91.07 13.2: it runs by NVIDIA's minor version compatibility,"
-        " which code compiled at run time may outrun; 610.57.04 has 13.3",
+        " which code compiled at run time may outrun and GeForce cards may refuse; 610.57.04 has 13.3",
         "driver 595.91.07 with this operator and Kubernetes: not tested here",
     ]
 

@@ -47,6 +47,17 @@ def test_what_the_engine_adds_is_allowed() -> None:
     assert errors(data) == []
 
 
+@pytest.mark.parametrize("machines", [[], None])
+def test_an_existing_cluster_needs_no_machines(machines: list[object] | None) -> None:
+    data = document()
+    data["config"]["inference-cloud:kubernetes"] = {"provisioner": "existing", "kubeconfig": "~/.kube/config"}
+    assert errors(data), "whose machines nobody would join"
+    data["config"]["inference-cloud:machines"] = machines
+    if machines is None:
+        del data["config"]["inference-cloud:machines"]
+    assert errors(data) == []
+
+
 def config(data: dict[str, Any], section: str) -> Any:
     return data["config"].setdefault(f"inference-cloud:{section}", {})
 
