@@ -124,8 +124,8 @@ def _note(driver: GpuDriver, runtime: Runtime) -> str:
     better = versions.nearest_driver("", [runtime.name])
     return (
         f"runtime {runtime.name} has CUDA {_cuda(runtime.cuda)}, driver {driver.version} {_cuda(driver.cuda)}: it runs"
-        f" by NVIDIA's minor version compatibility, which code compiled at run time may outrun and GeForce cards may refuse; {better.version} has"
-        f" {_cuda(better.cuda)}"
+        f" by NVIDIA's minor version compatibility, which code compiled at run time may outrun and GeForce cards may"
+        f" refuse; {better.version} has {_cuda(better.cuda)}"
     )
 
 

@@ -87,8 +87,8 @@ def fit(driver: GpuDriver, runtime: Runtime) -> Fit:
     """Return how a driver runs a runtime's image.
 
     ``native``: it brings that CUDA or a newer one. ``compatible``: the same major, by minor version compatibility,
-    which code that is left to the driver to compile may outrun, and GeForce cards may refuse. ``too old``: cards of the data-centre line may still
-    run it by the image's own compatibility package, others refuse to start it.
+    which code that is left to the driver to compile may outrun, and GeForce cards may refuse. ``too old``: cards of
+    the data-centre line may still run it by the image's own compatibility package, others refuse to start it.
     """
     if driver.cuda >= runtime.cuda:
         return "native"
