@@ -70,7 +70,7 @@ def main() -> None:
         MachinePoolArgs(settings, planned, standing, hosts, vms.macs, vms.cloud_init, vms.leases, images),
         commands,
     )
-    cluster = Cluster("kubernetes", ClusterArgs(settings, machines.nodes, machines.ready), commands)
+    cluster = Cluster("kubernetes", ClusterArgs(settings, machines.nodes, machines.made), commands)
     # The identifier says when the cluster is another one: a kubeconfig that is fetched again is no reason to.
     access = kubernetes.Provider("cluster", kubeconfig=cluster.kubeconfig, cluster_identifier=cluster.identifier)
 

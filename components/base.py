@@ -54,8 +54,18 @@ def script(name: str, *words: str) -> str:
     return _python(f"components.scripts.{name}", *words)
 
 
-def _python(module: str, *words: str) -> str:
-    return f'PATH="$PWD/.venv/bin:$PATH" python -m {shlex.join([module, *words])}'
+def step(name: str) -> str:
+    """Return the shell line that runs a step of ``cluster.steps``."""
+    return _python("cluster.steps", name)
+
+
+def module(name: str, *words: str) -> str:
+    """Return the shell line that runs a module of the project that is a program of its own."""
+    return _python(name, *words)
+
+
+def _python(name: str, *words: str) -> str:
+    return f'PATH="$PWD/.venv/bin:$PATH" python -m {shlex.join([name, *words])}'
 
 
 def run_dir(stack: str) -> str:

@@ -11,34 +11,34 @@ from typing import Any
 import pulumi
 from pulumi_command import local
 
-from cluster import versions
-from cluster.render.group_vars import k3s_vars, kubespray_vars, virtual_address
 from cluster.render.image import digest, read_files
-from cluster.render.inventory import inventory
 from cluster.settings.model import Settings
-from components.base import TaskComponent, run_dir
+from cluster.steps.inputs import control_plane_inputs, inventory_files, step_environment, worker_inputs
+from components.base import TaskComponent, run_dir, step
 
 ANSIBLE = Path(__file__).parent.parent / "ansible"
-ANSIBLE_INPUTS = ("*.yml", "*.sh", "templates/*")
+ANSIBLE_INPUTS = ("*.yml", "tasks/*.yml", "templates/*", "library/*.py", "files/*")
 
 
 @dataclass(frozen=True)
 class ClusterArgs:
-    """The settings, the VMs as ``MachinePool.nodes`` has them, and a value that is there once every VM can be used.
+    """The settings, the VMs as ``MachinePool.nodes`` has them, and for each a value that is there once it can be used.
 
-    ``machines`` changes when a VM is made anew: then every step runs again.
+    ``made`` changes when a VM is made anew: then the steps that concern it run again.
     """
 
     settings: Settings
     nodes: Mapping[str, dict[str, Any]]
-    machines: pulumi.Input[str]
+    made: Mapping[str, pulumi.Input[str]]
 
 
 class Cluster(TaskComponent):
     """Inventory, preflight, control plane, check, workers, check, kubeconfig: a resource each, in a chain.
 
-    ``kubeconfig`` is secret. ``ready`` is what the last check said, so it is there once the nodes are Ready. Every step
-    is safe to run again; what it prints goes to ``.cloud/<stack>/logs/``, and its error names that file.
+    ``kubeconfig`` is secret. ``ready`` is what the last check said, so it is there once the nodes are Ready. A step
+    runs again when what concerns it has changed: the workers' step sees itself which workers that are. Every step is
+    safe to run again; what it does goes to ``.cloud/<stack>/logs/``, and its error names the file. Of an existing
+    cluster there is a check and its kubeconfig.
     """
 
     kubeconfig: pulumi.Output[str]
@@ -50,86 +50,81 @@ class Cluster(TaskComponent):
         kubernetes = args.settings.kubernetes
         props = {
             "provisioner": kubernetes.provisioner,
-            "version": kubernetes.version if kubernetes.provisioner == "kubespray" else kubernetes.k3s,
+            "version": kubernetes.k3s if kubernetes.provisioner == "k3s" else kubernetes.version,
             "kubespray": kubernetes.kubespray if kubernetes.provisioner == "kubespray" else None,
             "vms": list(args.nodes),
         }
         super().__init__("cloud:kubernetes:Cluster", name, "CLOUD-2.1", props, opts)
         self.nodes = args.nodes
         self.identifier = f"cloud/{pulumi.get_stack()}"
-        environment = step_environment(args.settings, pulumi.get_stack())
-        files = inventory_files(args.settings)
-        inputs = digest(environment, {"files": json.dumps(files).encode(), **read_files(ANSIBLE, *ANSIBLE_INPUTS)})
-        last = self._inventory(files, environment)
-        triggers: list[pulumi.Input[str]] = [inputs, args.machines]
-        for step in self._steps(args):
-            last = local.Command(
-                f"kubernetes-{step}",
-                create=f"ansible/run.sh {step}",
-                environment=environment,
-                # The id of a step changes when it ran again: so do the ids of all after it.
-                triggers=[*triggers, last.id],
-                opts=self.child(),
-            )
-            triggers = [inputs]
+        self._environment = step_environment(args.settings, pulumi.get_stack())
+        self._inventory = self._files(inventory_files(args.settings))
+        last, kubeconfig_after = self._existing() if kubernetes.provisioner == "existing" else self._made(args)
         self.ready = last.stdout
-        self.kubeconfig = self._kubeconfig(environment, last.id)
+        self.kubeconfig = self._kubeconfig(kubeconfig_after, last)
         self.register_outputs({"kubeconfig": self.kubeconfig, "ready": self.ready})
 
-    def _steps(self, args: ClusterArgs) -> list[str]:
-        workers = any(node["role"] != "control-plane" for node in args.nodes.values())
-        return ["preflight", "control-plane", "control-plane-check", *(["workers", "workers-check"] if workers else [])]
+    def _existing(self) -> tuple[local.Command, pulumi.Input[str]]:
+        check = self._step("check", [digest(self._environment, {})], {}, self._inventory)
+        return check, check.id
 
-    def _inventory(self, files: Mapping[str, str], environment: Mapping[str, str]) -> local.Command:
+    def _made(self, args: ClusterArgs) -> tuple[local.Command, pulumi.Input[str]]:
+        """Register the steps; return the last one, and the id after whose change the kubeconfig is another."""
+        settings = args.settings
+        ours = read_files(ANSIBLE, *ANSIBLE_INPUTS)
+        masters = {machine.name: args.made[machine.name] for machine in settings.by_role("control-plane")}
+        others = {name: value for name, value in args.made.items() if name not in masters}
+
+        def inputs(text: str) -> str:
+            return digest(self._environment, {"inputs": text.encode(), **ours})
+
+        def one(name: str, text: str, made: Mapping[str, Any], last: local.Command, *after: Any) -> local.Command:
+            return self._step(name, [inputs(text), *made.values(), *after], made, last)
+
+        planes, works = control_plane_inputs(settings), worker_inputs(settings)
+        preflight = one("preflight", planes + works, args.made, self._inventory)
+        # Not after the preflight's id: another worker is looked at there, and is nothing to the control plane.
+        plane = one("control-plane", planes, masters, preflight)
+        check = one("control-plane-check", "", {}, plane, plane.id)
+        if not others:
+            return check, plane.id
+        joined = one("workers", works, args.made, check, plane.id)
+        return one("workers-check", "", {}, joined, plane.id, joined.id), plane.id
+
+    def _step(
+        self, name: str, triggers: list[Any], made: Mapping[str, pulumi.Input[str]], last: pulumi.Resource
+    ) -> local.Command:
+        which = pulumi.Output.json_dumps(dict(made)) if made else "{}"
+        return local.Command(
+            f"kubernetes-{name}",
+            create=step(name),
+            environment={**self._environment, "MADE": which},
+            # The id of a step changes when it ran again.
+            triggers=triggers,
+            # A step's files and nodes are the ones before's, which no value of theirs says.
+            opts=self.child(depends_on=[last]),
+        )
+
+    def _files(self, files: Mapping[str, str]) -> local.Command:
         # No triggers: a change is an update in place, which writes the files anew; a replacement's deletion of the old
         # ones would come last and take the new ones with it.
         return local.Command(
             "kubernetes-inventory",
-            create="ansible/run.sh inventory",
+            create=step("inventory"),
             delete='rm -rf "$RUN_DIR/inventory"',
             stdin=json.dumps(files, indent=1),
-            environment=environment,
+            environment={"RUN_DIR": run_dir(pulumi.get_stack())},
             opts=self.child(),
         )
 
-    def _kubeconfig(self, environment: Mapping[str, str], last_step: pulumi.Input[str]) -> pulumi.Output[str]:
-        step = local.Command(
+    def _kubeconfig(self, after: pulumi.Input[str], last: pulumi.Resource) -> pulumi.Output[str]:
+        fetched = local.Command(
             "kubernetes-kubeconfig",
-            create="ansible/run.sh kubeconfig",
+            create=step("kubeconfig"),
             delete='rm -f "$RUN_DIR/kubeconfig"',
-            # In place for the same reason as the inventory; the last step's id makes it run again after each change.
-            environment={**environment, "AFTER": last_step},
+            # In place for the same reason as the inventory; the id makes it run again after each change.
+            environment={**self._environment, "AFTER": after},
             logging=local.Logging.NONE,
-            opts=self.child(pulumi.ResourceOptions(additional_secret_outputs=["stdout", "stderr"])),
+            opts=self.child(pulumi.ResourceOptions(additional_secret_outputs=["stdout", "stderr"]), depends_on=[last]),
         )
-        return pulumi.Output.secret(step.stdout)
-
-
-def step_environment(settings: Settings, stack: str) -> dict[str, str]:
-    """Return the environment of ``ansible/run.sh``: no secret in it."""
-    kubernetes = settings.kubernetes
-    environment = {
-        "RUN_DIR": run_dir(stack),
-        "STACK": stack,
-        "PROVISIONER": kubernetes.provisioner,
-        "SSH_KEY": settings.access.ssh_private_key_file,
-        "NODES": str(len(settings.machines)),
-    }
-    if kubernetes.provisioner == "kubespray":
-        environment["KUBESPRAY_TAG"] = kubernetes.kubespray
-        environment["KUBESPRAY_URL"] = kubernetes.kubespray_url
-    else:
-        environment["ANSIBLE_CORE"] = versions.ANSIBLE_CORE
-    address = virtual_address(settings)
-    if address is not None:
-        environment["API_ADDRESS"] = str(address)
-    return environment
-
-
-def inventory_files(settings: Settings) -> dict[str, str]:
-    """Return the files of the inventory folder by their path in it."""
-    variables = kubespray_vars if settings.kubernetes.provisioner == "kubespray" else k3s_vars
-    return {
-        "hosts.yaml": inventory(settings),
-        "group_vars/all/cluster.yml": variables(settings),
-    }
+        return pulumi.Output.secret(fetched.stdout)

@@ -195,16 +195,19 @@ class MachinePoolArgs:
 
 
 class MachinePool(TaskComponent):
-    """Every VM of the stack. They come up side by side; ``ready`` is a value that changes when one is made anew."""
+    """Every VM of the stack. They come up side by side.
+
+    ``made`` has for each a value that changes when it is made anew, and that is there once the VM is ready.
+    """
 
     machines: dict[str, Machine]
     nodes: dict[str, dict[str, Any]]
-    ready: pulumi.Output[str]
+    made: dict[str, pulumi.Output[str]]
 
     def __init__(self, name: str, args: MachinePoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         props = {"vms": [machine.name for machine in args.settings.machines]}
         super().__init__("cloud:kubernetes:MachinePool", name, "CLOUD-2.1", props, opts)
-        self.machines, self.nodes = {}, {}
+        self.machines, self.nodes, self.made = {}, {}, {}
         after: list[pulumi.Resource] = []
         for machine in args.settings.machines:
             control_plane = machine.role == "control-plane"
@@ -212,11 +215,9 @@ class MachinePool(TaskComponent):
             if control_plane:
                 after = [made.ready]
         marks = [_made(args, machine) for machine in args.settings.machines]
-        every = [value for each in self.machines.values() for value in (each.domain_id, each.ready.stdout)]
-        self.ready = pulumi.Output.all(*every).apply(
-            lambda values: ",".join(f"{vm} {mark}" for vm, mark in zip(values[::2], marks, strict=True))
-        )
-        self.register_outputs({"ready": self.ready})
+        for (vm, made), mark in zip(self.machines.items(), marks, strict=True):
+            self.made[vm] = _once_ready(made, mark)
+        self.register_outputs({"ready": pulumi.Output.all(*self.made.values()).apply(",".join)})
 
     def _add(self, args: MachinePoolArgs, machine: model.Machine, after: Sequence[pulumi.Resource]) -> Machine:
         host, vm = args.settings.host_of(machine), args.vms[machine.name]
@@ -250,6 +251,12 @@ class MachinePool(TaskComponent):
             "gpus": [gpu.address for gpu in machine.gpus],
         }
         return made
+
+
+def _once_ready(machine: Machine, mark: str) -> pulumi.Output[str]:
+    """Return which VM this is, once it can be used."""
+    both = pulumi.Output.all(machine.domain_id, machine.ready.stdout)
+    return both.apply(lambda values: f"{values[0]} {mark}")
 
 
 def _made(args: MachinePoolArgs, machine: model.Machine) -> str:

@@ -12,8 +12,8 @@ _LOOKS_SECRET = re.compile(
     (?P<bootstrap>\b[a-z0-9]{6}\.[a-z0-9]{16}\b)                                  # kubeadm's token
     | (?P<k3s>\bK10[0-9a-f]{32,}::\S+)                                            # k3s's token
     | (?<=--certificate-key[ =])[0-9a-f]{64}\b
-    | (?<=sha256:)(?!)                                                            # a digest is none
-    | (?P<key>["']?\b[\w-]*(?:password|passwd|secret[_-]?key|client-key-data|bearer)\b["']?\s*[:=]\s*)(?P<value>"[^"]*"|'[^']*'|\S+)
+    | (?P<key>["']?\b[\w-]*(?:password|passwd|secret[_-]?key|client-key-data|bearer)\b["']?\s*[:=]\s*)
+      (?P<value>"[^"]*"|'[^']*'|\S+)
     """,
     re.VERBOSE | re.IGNORECASE,
 )

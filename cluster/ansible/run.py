@@ -154,7 +154,7 @@ class _Collected:
 
 @contextmanager
 def _events_to(collected: _Collected) -> Iterator[int]:
-    """Yield the descriptor to write events to, which is the caller's to close; what comes is taken in until all have."""
+    """Yield the descriptor to write events to, which the caller closes; what comes is taken in until all have."""
     reads, writes = os.pipe()
 
     def read() -> None:

@@ -8,6 +8,7 @@ table.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cluster.remedies import access, devices, machines, networks, storage, tools
@@ -39,11 +40,15 @@ class Remedy:
         return f"{self.reason}; {self.remedy}"
 
 
-def remedy_for(text: str, uri: str = "qemu:///system", stack: str = "STACK") -> Remedy | None:
-    """Return what explains an error's text, or None where nobody knows it; ``uri`` and ``stack`` make commands"
-    " exact."""
+def remedy_for(
+    text: str, uri: str = "qemu:///system", stack: str = "STACK", faults: Sequence[Fault] = FAULTS
+) -> Remedy | None:
+    """Return what explains an error's text, or None where nobody knows it; ``uri`` and ``stack`` make commands exact.
+
+    ``faults`` is the table to look in: the same words mean another thing on a node than on its host.
+    """
     flat = re.sub(r"\s+", " ", text)
-    for fault in FAULTS:
+    for fault in faults:
         if match := fault.pattern.search(flat):
             words = {key: value or "" for key, value in match.groupdict().items()}
             words |= {"virsh": f"virsh -c {uri}", "stack": stack}

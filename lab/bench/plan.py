@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lab.bench import boot, makespan
+from lab.bench import boot, makespan, plays
 from lab.bench.subjects import EMPTY_PACK, Pair, prepared
 from lab.bench.timing import Ratio, in_turns, ratio_of
 from lab.engine import POLICIES
@@ -16,13 +16,13 @@ PROD_GOAL: Final = 1.15
 LARGE_GOAL: Final = 1.3
 PACK_GOAL: Final = 1.15
 GROWTH_GOAL: Final = 1.0
-NAMES: Final = ("prod", "scale", "pack", "makespan", "boot")
+NAMES: Final = ("prod", "scale", "pack", "makespan", "play", "boot")
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured: rounds of the small and of the large stacks, their sizes in VMs, the pace of an up, and
-    rounds of boots (0: one if they are asked for by name, else none).
+    """How much is measured: rounds of the small and of the large stacks, their sizes in VMs, the pace of an up,
+    rounds of boots (0: one if they are asked for by name, else none), tasks of a play and megabytes of its log.
     """
 
     rounds: int
@@ -31,10 +31,14 @@ class Effort:
     pace: float
     warm: bool
     boots: int
+    tasks: int
+    log_mb: int
 
 
-FULL: Final = Effort(rounds=7, large_rounds=3, sizes=(100, 1000), pace=1.5, warm=True, boots=5)
-QUICK: Final = Effort(rounds=1, large_rounds=1, sizes=(3, 6), pace=0.1, warm=False, boots=0)
+FULL: Final = Effort(
+    rounds=7, large_rounds=3, sizes=(100, 1000), pace=1.5, warm=True, boots=5, tasks=plays.TASKS, log_mb=plays.LOG_MB
+)
+QUICK: Final = Effort(rounds=1, large_rounds=1, sizes=(3, 6), pace=0.1, warm=False, boots=0, tasks=5, log_mb=2)
 """Enough to see that everything works; its ratios say little."""
 
 
@@ -48,6 +52,9 @@ def measure(home: Path, effort: Effort, names: Iterable[str], say: Callable[[str
         found += _large(home, effort, wanted, say)
     if "makespan" in wanted:
         found.append(makespan.ratio_of([makespan.played(home, effort.pace, say) for _ in range(effort.large_rounds)]))
+    if "play" in wanted:
+        found.append(plays.overhead(effort.large_rounds, effort.tasks, say))
+        found.append(plays.memory(effort.log_mb, say))
     if "boot" in wanted and (effort.boots or wanted == {"boot"}):
         if reason := boot.lacking():
             say(f"boot: not measured: {reason}")

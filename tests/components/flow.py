@@ -49,7 +49,7 @@ def build_cluster(settings: Settings, seen: Mapping[str, HostFacts] | None = Non
         MachinePoolArgs(settings, planned, standing, hosts, vms.macs, vms.cloud_init, vms.leases, images),
         commands,
     )
-    return Cluster("kubernetes", ClusterArgs(settings, pool.nodes, pool.ready), commands)
+    return Cluster("kubernetes", ClusterArgs(settings, pool.nodes, pool.made), commands)
 
 
 def program(settings: Settings, seen: Mapping[str, HostFacts] | None = None) -> Callable[[], None]:

@@ -41,14 +41,49 @@ def test_no_step_runs_before_every_vm_is_ready(up: Plan) -> None:
     assert ready <= up["kubernetes-preflight"].dependencies
 
 
-def test_a_vm_made_anew_runs_the_steps_again(up: Plan) -> None:
-    assert "gpu-1-id" in str(up["kubernetes-preflight"].inputs["triggers"])
-    assert "kubernetes-preflight-id" in up["kubernetes-control-plane"].inputs["triggers"]
+def test_a_vm_made_anew_runs_the_steps_that_concern_it_again(up: Plan) -> None:
+    triggers = {step: str(up[step].inputs["triggers"]) for step in STEPS[1:-1]}
+    assert "gpu-1-id" in triggers["kubernetes-preflight"]
+    assert "gpu-1-id" in triggers["kubernetes-workers"]
+    assert "gpu-1-id" not in triggers["kubernetes-control-plane"]
+    assert "control-1-id" in triggers["kubernetes-control-plane"]
+    assert "gpu-1-id" in up["kubernetes-workers"].inputs["environment"]["MADE"]
+    # What came before a step and what it checks runs it again, too.
+    assert "kubernetes-control-plane-id" in triggers["kubernetes-control-plane-check"]
+    assert "kubernetes-control-plane-id" in triggers["kubernetes-workers"]
+    assert "kubernetes-workers-id" in triggers["kubernetes-workers-check"]
+
+
+def test_another_worker_leaves_the_control_plane_alone(up: Plan) -> None:
+    sections = raw()
+    worker = next(each for each in sections["machines"] if each["role"] == "worker")
+    sections["machines"].append({**worker, "name": "worker-2", "address": "192.168.200.22"})
+    changed = plan(program(settings(sections)))
+    own = {step: changed[step].inputs["triggers"][0] == up[step].inputs["triggers"][0] for step in STEPS[1:-1]}
+    assert own == {
+        "kubernetes-preflight": False,
+        "kubernetes-control-plane": True,
+        "kubernetes-control-plane-check": True,
+        "kubernetes-workers": False,
+        "kubernetes-workers-check": True,
+    }
+
+
+def test_an_existing_cluster_is_checked_and_not_made() -> None:
+    stack = settings(machines=[], kubernetes={"provisioner": "existing", "kubeconfig": "~/.kube/config"})
+
+    def build() -> None:
+        Cluster("kubernetes", ClusterArgs(stack, {}, {}))
+
+    found = plan(build)
+    names = [each.name for each in found.resources.values() if each.name.startswith("kubernetes-")]
+    assert names == ["kubernetes-inventory", "kubernetes-check", "kubernetes-kubeconfig"]
+    assert found["kubernetes-check"].urn in found["kubernetes-kubeconfig"].dependencies
 
 
 def test_a_changed_setting_runs_the_steps_again(up: Plan) -> None:
     changed = plan(program(settings(kubernetes={"version": "1.34.1"})))
-    for step in STEPS[1:-1]:
+    for step in ("kubernetes-preflight", "kubernetes-control-plane", "kubernetes-workers"):
         assert changed[step].inputs["triggers"] != up[step].inputs["triggers"], step
     assert changed["kubernetes-inventory"].inputs["stdin"] != up["kubernetes-inventory"].inputs["stdin"]
 
@@ -88,8 +123,6 @@ def test_no_step_has_a_secret_in_its_inputs(up: Plan) -> None:
 def test_k3s_has_the_same_steps() -> None:
     found = plan(program(settings(kubernetes={"provisioner": "k3s"})))
     assert [each.name for each in found.resources.values() if each.name.startswith("kubernetes-")] == STEPS
-    environment = found["kubernetes-workers"].inputs["environment"]
-    assert (environment["PROVISIONER"], "KUBESPRAY_TAG" in environment) == ("k3s", False)
     files = json.loads(found["kubernetes-inventory"].inputs["stdin"])
     assert "k3s_version: v1.34.3+k3s1" in files["group_vars/all/cluster.yml"]
 
@@ -97,7 +130,8 @@ def test_k3s_has_the_same_steps() -> None:
 def test_ready_is_what_the_last_check_says() -> None:
     def build() -> pulumi.Output[str]:
         nodes = {"control-1": {"role": "control-plane"}, "worker-1": {"role": "worker"}}
-        return Cluster("kubernetes", ClusterArgs(settings(), nodes, "vms")).ready
+        made = {"control-1": "vm 1", "worker-1": "vm 2", "gpu-1": "vm 3"}
+        return Cluster("kubernetes", ClusterArgs(settings(), nodes, made)).ready
 
     assert plan(build).value == "output of kubernetes-workers-check"
     assert plan(build, preview=True).value == UNKNOWN

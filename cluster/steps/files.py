@@ -1,9 +1,11 @@
 """Write the files of a JSON object, path -> text, into a folder: all of it new, or the folder stays as it was."""
 
-import json
+from __future__ import annotations
+
 import shutil
-import sys
 from pathlib import Path
+
+from cluster.steps.errors import StepError
 
 
 def write(folder: Path, files: dict[str, str]) -> None:
@@ -13,12 +15,8 @@ def write(folder: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
         path = (fresh / name).resolve()
         if not path.is_relative_to(fresh.resolve()):
-            raise SystemExit(f"{name}: leaves the folder {folder}")
+            raise StepError(f"{name}: leaves the folder {folder}")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
-
-
-if __name__ == "__main__":
-    write(Path(sys.argv[1]), json.load(sys.stdin))

@@ -1,0 +1,114 @@
+"""What is there already: versions on the hosts, nodes of the cluster; and what of the wanted is missing.
+
+From what ``ansible/installed.yml`` tells. The cluster itself remembers how each node was made, in an annotation: so
+nothing is lost with a folder of this machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cluster.steps.context import Context
+
+WORKER_ROLES = frozenset({"worker", "gpu-worker"})
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node as the API tells it. ``made`` is the mark of how it was made, empty where nobody has marked it."""
+
+    name: str
+    ready: bool
+    version: str
+    role: str = ""
+    made: str = ""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """``versions``: Kubernetes by host, without v, empty where none is installed. ``nodes`` by name."""
+
+    versions: Mapping[str, str] = field(default_factory=dict)
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be done with workers: ``join`` (nothing there yet), ``again`` (made differently, or not Ready),
+    ``upgrade`` (an older Kubernetes), ``remove`` (ours, and no longer wanted)."""
+
+    join: tuple[str, ...] = ()
+    again: tuple[str, ...] = ()
+    upgrade: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+
+    @property
+    def nothing(self) -> bool:
+        """Whether all is as it should be."""
+        return not (self.join or self.again or self.upgrade or self.remove)
+
+
+def read(told: Mapping[str, Mapping[str, Any]]) -> Standing:
+    """Return what the hosts told."""
+    found: dict[str, str] = {}
+    nodes: dict[str, Node] = {}
+    for host, values in told.items():
+        found[host] = _plain((values.get("installed") or {}).get("kubernetes"))
+        for raw in values.get("nodes") or []:
+            node = Node(
+                name=str(raw.get("name", "")),
+                ready=raw.get("ready") is True,
+                version=_plain(raw.get("version")),
+                role=str(raw.get("role") or ""),
+                made=str(raw.get("made") or ""),
+            )
+            nodes[node.name] = node
+    return Standing(found, nodes)
+
+
+def mark(context: Context, files: Mapping[str, Any], name: str) -> str:
+    """Return the mark of a node that is made now: which VM, with which variables."""
+    text = json.dumps([context.made.get(name, ""), files], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def work(wanted: Mapping[str, str], version: str, standing: Standing) -> Work:
+    """Return what is to be done so that the workers ``wanted`` (name: mark) run a version of Kubernetes.
+
+    A node counts as ours by the label that we give it; a node that somebody else has joined is left alone.
+    """
+    join, again, upgrade = [], [], []
+    for name, marked in wanted.items():
+        node, installed = standing.nodes.get(name), standing.versions.get(name, "")
+        if node is None or not installed:
+            join.append(name)
+        elif _older(installed, version):
+            upgrade.append(name)
+        elif node.made != marked or not node.ready:
+            again.append(name)
+    remove = [node.name for node in standing.nodes.values() if node.role in WORKER_ROLES and node.name not in wanted]
+    return Work(tuple(join), tuple(again), tuple(upgrade), tuple(sorted(remove)))
+
+
+def oldest(standing: Standing, hosts: Sequence[str]) -> str:
+    """Return the oldest Kubernetes on these hosts, empty where none has one."""
+    found = [standing.versions[host] for host in hosts if standing.versions.get(host)]
+    return min(found, key=_parts, default="")
+
+
+def _older(installed: str, wanted: str) -> bool:
+    return _parts(installed) < _parts(wanted)
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    """Return (1, 34, 3) of ``1.34.3``; what is no number counts as none."""
+    return tuple(int(part) if part.isdigit() else 0 for part in version.split("."))
+
+
+def _plain(version: object) -> str:
+    """Return ``1.34.3`` of ``v1.34.3+k3s1``."""
+    return str(version or "").removeprefix("v").partition("+")[0]

@@ -1,0 +1,63 @@
+"""Plays of a step: which playbook, in which folder, on which hosts; a failed one ends the step with its explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cluster.ansible import Outcome, Play, play
+from cluster.steps.context import Context
+from cluster.steps.errors import StepError
+from cluster.steps.failure import explain
+from cluster.steps.fetch import Tools
+from cluster.steps.progress import Progress
+
+Run = Callable[[Play, Callable[..., None]], Outcome]
+
+
+@dataclass(frozen=True)
+class Plays:
+    """Runs a step's plays one after the other, all into one log."""
+
+    step: str
+    context: Context
+    tools: Tools
+    log: Path
+    run: Run = field(default=play)
+
+    def ours(self, playbook: str, *, limit: str = "", **extra: Any) -> Outcome:
+        """Run a playbook of ours. Raises StepError with what failed."""
+        return self._run(
+            Play(
+                playbook=playbook,
+                inventory=self.context.inventory,
+                log=self.log,
+                ansible=self.tools.ansible,
+                limit=limit,
+                extra=extra,
+            )
+        )
+
+    def kubespray(self, playbook: str, *, limit: str = "", extra: Mapping[str, Any] | None = None) -> Outcome:
+        """Run a playbook of Kubespray's, in whose folder its roles and its ansible.cfg lie. Raises StepError."""
+        assert self.tools.kubespray is not None
+        return self._run(
+            Play(
+                playbook=playbook,
+                inventory=self.context.inventory,
+                log=self.log,
+                folder=self.tools.kubespray,
+                ansible=self.tools.ansible,
+                limit=limit,
+                extra=extra or {},
+                words=("--become",),
+            )
+        )
+
+    def _run(self, what: Play) -> Outcome:
+        outcome = self.run(what, Progress(self.step))
+        if not outcome.done:
+            raise StepError(explain(self.step, outcome, self.context))
+        return outcome

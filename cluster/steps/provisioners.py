@@ -1,0 +1,90 @@
+"""How each provisioner makes control planes and workers: the same inputs and outputs, other playbooks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from cluster.steps.nodes import Work
+from cluster.steps.plays import Plays
+
+CONTROL_PLANE = "kube_control_plane"
+
+
+class Provisioner(Protocol):
+    """Playbooks that may all be run again: what is there already stays as it is."""
+
+    def control_planes(self, plays: Plays, *, upgrade: bool) -> None:
+        """Make the control planes and etcd, or bring them to a newer version, one after the other."""
+
+    def workers(self, plays: Plays, work: Work) -> None:
+        """Join workers, configure them again, or upgrade them; nobody else is touched."""
+
+
+class Kubespray:
+    """https://kubespray.io: cluster.yml, scale.yml, upgrade-cluster.yml, with --limit as its docs say.
+
+    With --limit it needs the facts of the hosts left out as well, which playbooks/facts.yml puts into its cache.
+    Source: docs/getting_started/getting-started.md and docs/operations/upgrades.md of v2.29 to v2.31.
+    """
+
+    def control_planes(self, plays: Plays, *, upgrade: bool) -> None:
+        """Make or upgrade the control planes and etcd."""
+        plays.kubespray("playbooks/facts.yml")
+        playbook = "upgrade-cluster.yml" if upgrade else "cluster.yml"
+        plays.kubespray(playbook, limit=f"{CONTROL_PLANE}:etcd")
+
+    def workers(self, plays: Plays, work: Work) -> None:
+        """Join, configure again, upgrade one by one."""
+        plays.kubespray("playbooks/facts.yml")
+        if work.join:
+            plays.kubespray("scale.yml", limit=_hosts(work.join))
+        if work.again:
+            plays.kubespray("cluster.yml", limit=_hosts(work.again))
+        if work.upgrade:
+            plays.kubespray("upgrade-cluster.yml", limit=_hosts(work.upgrade), extra={"serial": 1})
+
+
+class Kubeadm:
+    """Our own playbooks around kubeadm."""
+
+    def control_planes(self, plays: Plays, *, upgrade: bool) -> None:
+        """Make or upgrade the control planes."""
+        if upgrade:
+            plays.ours("kubeadm_upgrade.yml", limit=CONTROL_PLANE)
+            return
+        plays.ours("kubeadm_nodes.yml", limit=CONTROL_PLANE)
+        plays.ours("kubeadm_control_plane.yml", limit=CONTROL_PLANE)
+
+    def workers(self, plays: Plays, work: Work) -> None:
+        """Join, configure again, upgrade one by one."""
+        made = (*work.join, *work.again)
+        if made:
+            plays.ours("kubeadm_nodes.yml", limit=_hosts(made))
+            plays.ours("kubeadm_workers.yml", limit=_with_first(made))
+        if work.upgrade:
+            plays.ours("kubeadm_upgrade.yml", limit=_with_first(work.upgrade))
+
+
+class K3s:
+    """Our own playbook around k3s; another version is another binary under the same service."""
+
+    def control_planes(self, plays: Plays, *, upgrade: bool) -> None:
+        """Make or upgrade the servers."""
+        plays.ours("k3s.yml", limit=CONTROL_PLANE)
+
+    def workers(self, plays: Plays, work: Work) -> None:
+        """Make, configure again or upgrade agents."""
+        plays.ours("k3s.yml", limit=_with_first((*work.join, *work.again, *work.upgrade)))
+
+
+PROVISIONERS: dict[str, Provisioner] = {"kubespray": Kubespray(), "kubeadm": Kubeadm(), "k3s": K3s()}
+
+
+def _hosts(names: Sequence[str]) -> str:
+    return ":".join(names)
+
+
+def _with_first(names: Sequence[str]) -> str:
+    """Return a limit with the first control plane in it, for what it tells joining nodes."""
+    return _hosts([f"{CONTROL_PLANE}[0]", *names])
