@@ -22,8 +22,8 @@ _DOWNLOAD = 'mlflow artifacts download --artifact-uri "$0" --dst-path "$1"'
 
 @dataclass(frozen=True)
 class KServeArgs:
-    """``mlflow_uri`` is where ``models:/`` URIs are looked up; ``after`` holds the GPU operator's release where it
-    is.
+    """``mlflow_uri`` is where ``models:/`` URIs are looked up; ``after`` holds the GPU nodes' drivers where there
+    are any.
     """
 
     settings: Settings
@@ -43,7 +43,7 @@ class KServe(TaskComponent):
     def __init__(self, name: str, args: KServeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings = args.settings
         super().__init__("cloud:mlops:KServe", name, "CLOUD-3.4", {"domain": settings.serving.domain}, opts)
-        # the runtimes ask for nvidia.com/gpu, which the GPU operator makes known; no value of it goes in here
+        # models ask for nvidia.com/gpu, which the GPU nodes offer once they have their drivers; no value goes in here
         where = kube.name_of(kube.namespace(self, "kserve", "baseline", depends_on=args.after))
         crds = kube.release(self, "kserve-crd", "kserve-crd", where, {}, settings)
         gateway = pulumi.Output.concat(args.gateway.namespace, "/", args.gateway.name)

@@ -58,13 +58,14 @@ def deploy_platform(
     # Phase 2: the cluster's base, then what makes GPUs schedulable.
     base = ClusterBase("base", ClusterBaseArgs(settings, cluster.ready), inside)
     storage, monitors, gateway = base.storage_class, base.service_monitors, base.gateway
-    gpu = GpuOperator("gpus", GpuOperatorArgs(settings, monitors), inside) if settings.gpu_count else None
+    gpus = GpuOperatorArgs(settings, monitors, cluster.ready)
+    gpu = GpuOperator("gpus", gpus, inside) if settings.gpu_count else None
 
     # Phase 3: object store and database side by side, MLflow over both, then KServe.
     store = ObjectStore("store", ObjectStoreArgs(settings, storage, monitors, gateway), inside)
     database = Database("database", DatabaseArgs(settings, storage, monitors), inside)
     mlflow = MLflow("mlflow", MLflowArgs(settings, store.access, database.access, gateway), inside)
-    kserve = KServe("kserve", KServeArgs(settings, mlflow.uri, gateway, [gpu.release] if gpu else []), inside)
+    kserve = KServe("kserve", KServeArgs(settings, mlflow.uri, gateway, [gpu.driver] if gpu else []), inside)
 
     # Phase 4, beside phase 3: monitoring, then its dashboards.
     gpu_job = gpu.dcgm_job if gpu else ""

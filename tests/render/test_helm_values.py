@@ -23,6 +23,7 @@ from cluster.render.values import (
     seaweedfs,
 )
 from cluster.settings.model import Settings
+from cluster.versions import DRIVER_DEFAULT
 from tests.render.stacks import PASSWORDS, settings
 
 GOLDEN = Path(__file__).parent / "golden-values"
@@ -130,7 +131,17 @@ def test_the_gpu_driver_follows_the_settings() -> None:
     assert values["driver"] == {"enabled": False}
     assert values["dcgmExporter"]["serviceMonitor"] == {"enabled": False}
     pinned = RELEASES["gpu-operator"](settings(gpu_operator={"driver_version": "580.95.05"}))
-    assert pinned["driver"] == {"enabled": True, "version": "580.95.05"}
+    assert (pinned["driver"]["enabled"], pinned["driver"]["version"]) == (True, "580.95.05")
+    unpinned = RELEASES["gpu-operator"](settings())
+    assert unpinned["driver"]["version"] == DRIVER_DEFAULT
+
+
+@pytest.mark.parametrize("registry", [{}, {"mirror": "registry.site:5000/cloud"}])
+def test_nobody_but_the_rollout_changes_drivers(registry: dict[str, Any]) -> None:
+    driver = RELEASES["gpu-operator"](settings(registry=registry))["driver"]
+    assert driver["upgradePolicy"] == {"autoUpgrade": False}
+    told = {each["name"]: each["value"] for each in driver["manager"]["env"]}
+    assert told == {"ENABLE_GPU_POD_EVICTION": "false", "ENABLE_AUTO_DRAIN": "false"}
 
 
 def test_seaweedfs_users_see_their_buckets_only() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from cluster.render.container_images import mirrored_path
 from cluster.render.values import Leaf, Values, resources
 from cluster.settings.model import Settings
+from cluster.versions import DRIVER_DEFAULT
 
 DCGM_JOB = "nvidia-dcgm-exporter"
 """Label ``job`` of the exporter's metrics: its ServiceMonitor takes it from the service's label ``app``."""
@@ -26,16 +27,16 @@ _REPOSITORIES = {
 }
 """Repositories that the chart's values.yaml names for what runs here; a mirror replaces each."""
 
+_NOT_THE_MANAGERS = ("ENABLE_GPU_POD_EVICTION", "ENABLE_AUTO_DRAIN")
+"""What NVIDIA/k8s-driver-manager does unless it is told not to (cmd/driver-manager/main.go)."""
+
 
 def values(settings: Settings, *, service_monitors: Leaf) -> Values:
     """Return the values; ``service_monitors``: whether the Prometheus operator's CRDs are there."""
     wish = settings.gpu_operator
-    driver: Values = {"enabled": wish.driver}
-    if wish.driver_version:
-        driver["version"] = wish.driver_version
     result: Values = {
         "operator": {"resources": resources("200m", "350Mi", cpu_limit="500m")},
-        "driver": driver,
+        "driver": _driver(settings),
         "toolkit": {"enabled": True},
         "devicePlugin": {"enabled": True},
         # whole cards only: MIG is a per-card decision of whoever runs the host
@@ -49,11 +50,32 @@ def values(settings: Settings, *, service_monitors: Leaf) -> Values:
     return _from_mirror(result, settings) if settings.registry.mirror else result
 
 
+def driver_version(settings: Settings) -> str | None:
+    """Return the driver that the operator is to install, or None where the image carries one."""
+    wish = settings.gpu_operator
+    return (wish.driver_version or DRIVER_DEFAULT) if wish.driver else None
+
+
+def _driver(settings: Settings) -> Values:
+    """Return the driver's part; a driver changes by our rollout alone (``cluster.drivers``)."""
+    version = driver_version(settings)
+    if version is None:
+        return {"enabled": False}
+    return {
+        "enabled": True,
+        "version": version,
+        # The operator would change all nodes by itself; without, a driver pod changes when it is deleted (OnDelete).
+        "upgradePolicy": {"autoUpgrade": False},
+        # Without autoUpgrade the driver manager would evict pods, and uncordon the node before its new driver works.
+        "manager": {"env": [{"name": name, "value": "false"} for name in _NOT_THE_MANAGERS]},
+    }
+
+
 def _from_mirror(result: Values, settings: Settings) -> Values:
     for part, repository in _REPOSITORIES.items():
         result.setdefault(part, {})["repository"] = mirrored_path(repository, settings.registry)
     manager = mirrored_path("nvcr.io/nvidia/cloud-native", settings.registry)
-    result["driver"]["manager"] = {"repository": manager}
+    result["driver"].setdefault("manager", {})["repository"] = manager
     nfd = mirrored_path("registry.k8s.io/nfd/node-feature-discovery", settings.registry)
     result["node-feature-discovery"] = {"image": {"repository": nfd}}
     return result
