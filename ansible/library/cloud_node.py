@@ -6,7 +6,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.cloud_node import facts, listen, pods, probe
+from ansible.module_utils.cloud_node import cluster, facts, listen, pods, probe
 
 DOCUMENTATION = """
 module: cloud_node
@@ -14,10 +14,11 @@ short_description: facts of a node and of its way to other nodes
 description: Collects, and judges nothing.
 options:
   ask:
-    description: facts, listen (in the background, for some seconds), probe, pods, or stop (the listener).
+    description:
+      - facts, listen (in the background, for some seconds), probe, pods, stop (the listener), or cluster (by kubectl).
     type: str
     required: true
-    choices: [facts, listen, probe, pods, stop]
+    choices: [facts, listen, probe, pods, stop, cluster]
   about:
     description: arguments of the function of that name, each by its own name.
     type: dict
@@ -34,6 +35,7 @@ ASK = {
     "probe": probe.probe,
     "pods": pods.probe,
     "stop": listen.stop,
+    "cluster": cluster.collect,
 }
 
 

@@ -29,7 +29,7 @@ def look(site: Site, name: str) -> Report:
 
 
 def of(report: Report, node: str, what: str) -> Problem:
-    found = [each for each in report.problems if each.node == node and each.what.startswith(what)]
+    found = [each for each in (*report.problems, *report.warnings) if each.node == node and each.what.startswith(what)]
     assert len(found) == 1, (node, what, str(report))
     return found[0]
 
@@ -41,10 +41,10 @@ def test_healthy_nodes_have_no_problem(site: Site) -> None:
     report = preflight.check(
         site.inventory(settings), log, settings, site.ansible, limits=limits(site), say=heard.append
     )
-    assert report.errors == (), (str(report), log.read_text())
+    assert report.problems == (), (str(report), log.read_text())
     assert heard[0] == "Ask each node about itself"
     # systemd does not run on them, so nobody can say whether their clocks are synchronised
-    assert {each.what for each in report.problems} <= {"clock"}
+    assert {each.what for each in report.warnings} <= {"clock"}
     # nothing stays behind: no listener, no file
     for node in site.nodes.values():
         assert "10250" not in node.run("ss", "-ltn")
@@ -71,12 +71,12 @@ def test_every_problem_of_every_node_is_in_one_report(site: Site) -> None:
     blocked = of(report, "worker-1, worker-2 -> control-1", "port 10250/tcp")
     assert (blocked.found, "iptables -S" in blocked.remedy) == ("timeout", True)
     assert of(report, "control-1", "swap").found == "/dev/vdb"
-    assert any(each.found.startswith("3600.") for each in report.errors if each.node == "worker-1")
+    assert any(each.found.startswith("3600.") for each in report.problems if each.node == "worker-1")
     assert of(report, "worker-1", "disk /tmp").severity == "error"
     assert {each.severity for each in report.problems if each.what == "name" and "worker-2" in each.found} == {
         "warning"
     }
-    assert any(each.found == "control-1 resolves to 10.77.0.99" for each in report.errors)
+    assert any(each.found == "control-1 resolves to 10.77.0.99" for each in report.problems)
     assert of(report, "worker-2", "mtu").found == "1400 on eth0"
     assert of(report, "worker-2", "hostname").wanted == "worker-2"
     assert of(report, "worker-1, worker-2", "hostname").found == "all have worker-1"
@@ -94,7 +94,7 @@ def test_nodes_that_cannot_be_asked_are_in_the_same_report(site: Site) -> None:
     two.sh("ssh-keygen -q -t ed25519 -N '' -f /tmp/other && cp /tmp/other.pub /home/cloud/.ssh/authorized_keys")
     two.run("pkill", "-u", "cloud")  # Ansible keeps connections open for the next play
     report = look(site, "access")
-    assert {each.node: each.what for each in report.errors} == {
+    assert {each.node: each.what for each in report.problems} == {
         "control-1": "sudo",
         "worker-1": "python",
         "worker-2": "access",

@@ -1,0 +1,138 @@
+"""How a cluster is, judged: the API, etcd, the nodes of a group, the system's pods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from cluster.check.model import Cluster, KubeNode, Pod
+from cluster.report import Problem
+from cluster.settings.model import Settings
+
+CLUSTER = "cluster"
+"""What stands in a report in place of a node, for what concerns all of them."""
+
+SYSTEM = ("kube-system", "calico-system", "calico-apiserver", "tigera-operator", "kube-flannel")
+"""Namespaces of Kubernetes itself and of the network plugins."""
+
+CONTROL_PLANE = "kube_control_plane"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which nodes have to be there, with which version of kubelet (None: any).
+
+    ``partly``: the cluster's other nodes are still to come, so only what runs on these is judged.
+    """
+
+    nodes: tuple[str, ...]
+    version: str | None
+    partly: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings, group: str) -> Wanted:
+        """Return what is wanted of a group of the inventory: ``kube_control_plane`` or ``kube_node``."""
+        control_planes = tuple(machine.name for machine in settings.by_role("control-plane"))
+        workers = tuple(machine.name for machine in settings.machines if machine.role != "control-plane")
+        first = group == CONTROL_PLANE
+        return cls(control_planes if first or not workers else workers, version(settings), first and bool(workers))
+
+
+def version(settings: Settings) -> str | None:
+    """Return the version that kubelet has to report, None where the cluster is not of our making."""
+    kubernetes = settings.kubernetes
+    if kubernetes.provisioner == "k3s":
+        return f"v{kubernetes.k3s.removeprefix('v')}"
+    return f"v{kubernetes.version}" if kubernetes.provisioner in ("kubespray", "kubeadm") else None
+
+
+def judge(found: Cluster, wanted: Wanted) -> Iterator[Problem]:
+    """Yield what is wrong; most of it may pass, since a node needs a while after it has joined."""
+    if found.ready is None:
+        remedy = "on a control plane: crictl ps -a, journalctl -u kubelet (or k3s); is its disk full? df -h"
+        yield Problem(CLUSTER, "API", found.unknown.get("ready", "no answer"), "an answer", remedy, passes=True)
+        return  # the rest would say the same again
+    for check in found.failed:
+        remedy = "kubectl get --raw '/readyz?verbose'; on a control plane: crictl logs of kube-apiserver"
+        yield Problem(CLUSTER, "API", check, "ready", remedy, passes=True)
+    for what in sorted(set(found.unknown) - {"ready"}):
+        remedy = "run the same again; by hand: kubectl get nodes,pods -A"
+        yield Problem(CLUSTER, what, f"cannot be told: {found.unknown[what]}", "an answer", remedy, passes=True)
+    yield from _etcd(found)
+    yield from _nodes(found, wanted)
+    yield from _pods(found, wanted)
+
+
+def _etcd(found: Cluster) -> Iterator[Problem]:
+    for member in found.etcd or ():
+        if not member.health:
+            remedy = (
+                "on that node: journalctl -u etcd (or crictl logs of etcd); a slow disk shows as 'took too long',"
+                " a wrong clock as a certificate that is not valid yet"
+            )
+            yield Problem(
+                CLUSTER, f"etcd {member.endpoint}", member.error or "unhealthy", "healthy", remedy, passes=True
+            )
+
+
+def _nodes(found: Cluster, wanted: Wanted) -> Iterator[Problem]:
+    for name in wanted.nodes if found.nodes is not None else ():
+        node = (found.nodes or {}).get(name)
+        if node is None:
+            remedy = f"on {name}: journalctl -u kubelet (or k3s-agent); can it reach the API? cloudctl net check"
+            yield Problem(name, "node", "is not in the cluster", "Ready", remedy, passes=True)
+            continue
+        yield from _node(node, wanted)
+
+
+def _node(node: KubeNode, wanted: Wanted) -> Iterator[Problem]:
+    if not node.ready:
+        remedy = f"kubectl describe node {node.name}; on it: journalctl -u kubelet (or k3s, k3s-agent)"
+        if "cni" in node.why.lower() or "network" in node.why.lower():
+            remedy = (
+                f"its network plugin does not run yet: kubectl get pods -A --field-selector spec.nodeName={node.name}"
+            )
+        yield Problem(node.name, "node", f"not Ready: {node.why}", "Ready", remedy, passes=True)
+    if wanted.version is not None and node.version != wanted.version:
+        remedy = "run pulumi up, which brings it to that version; or put kubernetes.version back to what runs"
+        yield Problem(node.name, "version", node.version, wanted.version, remedy)
+    if node.cordoned:
+        remedy = f"kubectl uncordon {node.name}, if nobody works on it"
+        yield Problem(node.name, "node", "is cordoned", "takes pods", remedy, severity="warning")
+
+
+def _pods(found: Cluster, wanted: Wanted) -> Iterator[Problem]:
+    for pod in system_pods(found.pods or (), wanted):
+        if pod.well:
+            continue
+        waits = wanted.partly and pod.unschedulable
+        state = ", ".join(pod.waiting) or (f"{pod.phase}, not ready" if pod.phase == "Running" else pod.phase)
+        why = pod.unschedulable or pod.why
+        yield Problem(
+            pod.node or CLUSTER,
+            f"pod {pod.namespace}/{pod.name}",
+            f"{state}: {why}" if why else state,
+            "Running and ready",
+            _remedy(pod),
+            severity="warning" if waits else "error",
+            passes=True,
+        )
+
+
+def system_pods(pods: Sequence[Pod], wanted: Wanted) -> Iterator[Pod]:
+    """Yield the system's pods that are to be judged: not those of nodes that are still to come, nor what is going."""
+    for pod in pods:
+        elsewhere = wanted.partly and pod.node and pod.node not in wanted.nodes
+        if pod.namespace in SYSTEM and not elsewhere and not pod.going:
+            yield pod
+
+
+def _remedy(pod: Pod) -> str:
+    name = f"-n {pod.namespace} {pod.name}"
+    if any("Image" in reason for reason in pod.waiting):
+        return f"can the node reach the registry? kubectl describe pod {name}; without internet: registry.mirror"
+    if "CrashLoopBackOff" in pod.waiting:
+        return f"kubectl logs {name} --previous"
+    if pod.unschedulable:
+        return f"kubectl describe pod {name}; are there nodes with room, and without a taint that it does not tolerate?"
+    return f"kubectl describe pod {name}"
