@@ -31,6 +31,14 @@ OWN = (
     Tool("virsh", "the program changes the sizes of its VMs with it", "libvirt-clients (Fedora: libvirt-client)"),
 )
 
+FOR_GPUS = (
+    Tool(
+        "kubectl",
+        "the program changes GPU drivers, and checks CUDA, with it",
+        "kubernetes-client (or https://kubernetes.io/docs/tasks/tools)",
+    ),
+)
+
 WHERE = "the machine that runs Pulumi"
 
 
@@ -45,6 +53,7 @@ def missing_tools(settings: Settings, which: Callable[[str], str | None] = shuti
     # Where a host is this very machine, its facts say already that virsh is missing.
     here = any(urlsplit(host.uri).hostname is None for host in live)
     needed = [tool for tool in (*PROVIDER, *OWN) if not (tool.name == "virsh" and here)]
+    needed += FOR_GPUS if settings.gpu_count else ()
     return [_missing(tool) for tool in needed if which(tool.name) is None]
 
 

@@ -1,5 +1,5 @@
 """``python -m cluster.drivers bring``: every GPU node gets the wanted driver, one at a time, and CUDA is seen to work.
-``check``: only the latter; nothing is changed.
+``check``: only the latter, with whatever driver is there; nothing is changed.
 
 Environment: KUBECONFIG (a path), GPU_NODES (``gpu-1=1 gpu-2=2``: node and how many cards it has), CUDA_IMAGE,
 DRIVER_VERSION (empty: the image carries the driver, and there is nothing to roll); DRIVER_TIMEOUT, EVICT_TIMEOUT,
@@ -29,14 +29,15 @@ def main(words: Sequence[str], environment: Mapping[str, str], tools: Tools) -> 
     drivers = Drivers(Kubectl(tools, environment["KUBECONFIG"]), wish(environment))
     try:
         done = drivers.bring() if words[0] == "bring" else drivers.check()
+        left = drivers.unfinished() if words[0] == "check" and drivers.wish.version is not None else None
     except SilentError as error:
         tools.say(f"{error}\nwhat was done stays; the same again goes on from there")
         return 1
     except DriverError as error:
         tools.say(str(error))
         return 1
-    print("\n".join(map(str, done)))
-    return 0
+    print("\n".join([*map(str, done), *([left] if left else [])]))
+    return 1 if left or any(each.problem for each in done) else 0
 
 
 def wish(environment: Mapping[str, str]) -> Wish:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 GPU = "nvidia.com/gpu"
 """The resource that the device plugin offers, one for each card."""
@@ -86,15 +86,19 @@ class CheckPod:
 
 @dataclass(frozen=True)
 class Checked:
-    """What came of a check: CUDA ``works``, or the cards were busy and it was not tried."""
+    """What came of a check: CUDA ``works``; or there is a ``problem``, with its remedy; or neither, and ``remark`` says
+    why it was not tried."""
 
     node: str
     gpus: int
     works: bool
     driver: str = ""
-    remark: str = field(default="", compare=False)
+    remark: str = ""
+    problem: str = ""
 
     def __str__(self) -> str:
+        if self.problem:
+            return f"{self.node}: {self.problem}"
         cards = f"{self.gpus} GPU" if self.gpus == 1 else f"{self.gpus} GPUs"
         driver = f"driver {self.driver}" if self.driver else "driver of its image"
         return f"{self.node}: {cards}, {driver}, {'CUDA works' if self.works else self.remark}"

@@ -53,7 +53,7 @@ class Drivers:
         """
         nodes = self._nodes()
         if self.wish.version is None:
-            return self._each(lambda name: self._check(name, ""))
+            return _well(self._each(lambda name: self._check(name, "")))
         policy = self._policy()
         pods = self.kubectl.driver_pods()
         journal = self.map.load()
@@ -68,24 +68,33 @@ class Drivers:
         return done
 
     def check(self) -> list[Checked]:
-        """Check CUDA on every node with the driver that it has, and change nothing. Raises DriverError at the end, with
-        every node's failure."""
+        """Check CUDA on every node with the driver that it has, change nothing, and return what came of each. Raises
+        DriverError where nothing can be checked."""
         self._nodes()
         pods = self.kubectl.driver_pods() if self.wish.version is not None else {}
         return self._each(lambda name: self._check(name, pods[name].version if name in pods else ""))
 
     def _each(self, check: Callable[[str], Checked]) -> list[Checked]:
-        """Check every node, whatever comes of the others. Raises DriverError with all that was found."""
-        found, failed = [], []
-        for name in self.workers:
+        """Check every node, whatever comes of the others."""
+        found = []
+        for name, worker in self.workers.items():
             try:
                 found.append(check(name))
             except NodeError as error:
-                failed.append(str(error))
-                self.say(str(error))
-        if failed:
-            raise DriverError("\n".join([*failed, *map(str, found)]))
+                found.append(Checked(name, worker.gpus, False, problem=error.reason))
+            self.say(str(found[-1]))
         return found
+
+    def unfinished(self) -> str | None:
+        """Return what is to be said of a rollout that was begun and is not over, or None."""
+        rollout = self.map.load().open
+        if rollout is None:
+            return None
+        way = f"back to {rollout.earlier}" if rollout.direction == "back" else "forward"
+        return (
+            f"the change to driver {rollout.wanted} is not over, it goes {way}; run the update again with"
+            f' gpu_operator.driver_version: "{rollout.wanted}"'
+        )
 
     # ---- there -------------------------------------------------------------------------------------------------------
 
@@ -101,7 +110,7 @@ class Drivers:
                 worker.release()
             return found
 
-        done = self._each(check)
+        done = _well(self._each(check))
         self._close(wanted)
         return done
 
@@ -204,9 +213,7 @@ class Drivers:
         worker = self.workers[name]
         worker.wait_offer()
         works = worker.prove(held=False)
-        found = Checked(name, worker.gpus, works, version, "" if works else BUSY)
-        self.say(str(found))
-        return found
+        return Checked(name, worker.gpus, works, version, "" if works else BUSY)
 
     # ---- the operator and the journal --------------------------------------------------------------------------------
 
@@ -288,3 +295,10 @@ class Drivers:
     def _stop_if_lost(self) -> None:
         for name in self.workers:
             stop_if_lost(name, self.kubectl.gpu_pods(name))
+
+
+def _well(done: list[Checked]) -> list[Checked]:
+    """Return what was checked; DriverError with all of it where something is wrong."""
+    if any(each.problem for each in done):
+        raise DriverError("\n".join(str(each) for each in sorted(done, key=lambda each: not each.problem)))
+    return done

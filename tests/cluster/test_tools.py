@@ -42,6 +42,13 @@ def test_virsh_of_the_host_itself_is_a_matter_of_its_facts() -> None:
     assert missing_tools(on(HERE), which=lacking("virsh")) == []  # type: ignore[arg-type]
 
 
+def test_only_gpus_need_kubectl() -> None:
+    (found,) = missing_tools(on(HERE), which=lacking("kubectl"))  # type: ignore[arg-type]
+    assert found.message.startswith("kubectl is not on the PATH")
+    without = on(HERE).model_copy(update={"machines": PROD.machines[:1]})
+    assert missing_tools(without, which=lacking("kubectl")) == []  # type: ignore[arg-type]
+
+
 def test_a_host_in_a_file_needs_none() -> None:
     nothing = lacking("xsltproc", "mkisofs", "ssh", "virsh")
     assert missing_tools(on(FILED), which=nothing) == []  # type: ignore[arg-type]
