@@ -11,8 +11,10 @@ from cluster.host.source import facts_for
 from cluster.leases.claims import Claims
 from cluster.quorum import pins, quorum
 from cluster.settings.load import from_pulumi
+from cluster.settings.model import Settings
 from cluster.standing import Standing
 from cluster.tools import missing_tools
+from cluster.upgrades import upgrades
 from cluster.vm import pinning, planned_vms
 from components.acceptance import Acceptance, AcceptanceArgs
 from components.foundation import Host, HostArgs
@@ -26,9 +28,26 @@ from components.provisioning import Provisioning, ProvisioningArgs
 
 
 def main() -> None:
-    # What is wanted, what is there, and whether that fits: nothing is registered before it does.
     owner = f"cloud/{pulumi.get_stack()}"
     settings = from_pulumi()
+    shell = command.Provider("commands")
+    commands = ResourceOptions(providers=[shell])
+
+    # Phases 0 to 2: the cluster, on VMs of ours unless it exists.
+    existing = settings.kubernetes.provisioner == "existing"
+    machines = None if existing else virtual_machines(settings, owner, commands)
+    nodes, made = (machines.nodes, machines.made) if machines else ({}, {})
+    cluster = Cluster("kubernetes", ClusterArgs(settings, nodes, made), commands)
+    # The identifier says when the cluster is another one: a kubeconfig that is fetched again is no reason to.
+    access = kubernetes.Provider("cluster", kubeconfig=cluster.kubeconfig, cluster_identifier=cluster.identifier)
+
+    # Phases 2 to 6 inside the cluster: GPU operator, MLOps stack, monitoring, models, integration.
+    platform = deploy_platform(settings, access, shell, cluster)
+    export_outputs(settings, cluster, platform)
+
+
+def virtual_machines(settings: Settings, owner: str, commands: ResourceOptions) -> MachinePool:
+    # What is wanted, what is there, and whether that fits: nothing is registered before it does.
     claims = Claims.open(settings, owner)  # before the facts: see there
     facts = facts_for(settings, pulumi.get_stack())
     demands, limits = demands_from(settings), limits_from(settings, claims.leases)
@@ -37,6 +56,7 @@ def main() -> None:
     standing, digests = Standing.of(settings, pulumi.get_stack(), facts), image_digests(settings)
     planned = planned_vms(settings, pulumi.get_stack(), facts, digests)
     findings += [*pinning(settings, facts), *pins(settings, standing, digests), *quorum(settings, planned, standing)]
+    findings += upgrades(settings, pulumi.get_stack())
     warn(findings)
     refuse(findings)
     if not pulumi.runtime.is_dry_run():
@@ -44,14 +64,14 @@ def main() -> None:
         standing.record(settings, planned)
 
     # Phase 0, foundation: a network and a pool on each host, then leases and cloud-init disks; checked in phase 7.
-    shell = command.Provider("commands")
-    commands = ResourceOptions(providers=[shell])
     hosts = {}
     for host in settings.hosts:
         plan = [demand for demand in demands if demand.host == host.name]
         provider = libvirt.Provider(f"{host.name}-libvirt", uri=host.uri)
-        args = HostArgs(host, settings.network, owner, facts[host.name], limits[host.name], plan, provider)
-        hosts[host.name] = Host(host.name, args)
+        hosts[host.name] = Host(
+            host.name,
+            HostArgs(host, settings.network, owner, facts[host.name], limits[host.name], plan, provider),
+        )
     vms = Provisioning("provisioning", ProvisioningArgs(settings, hosts, owner), commands)
     leased = [lease.stdout for leases in vms.leases.values() for lease in leases]
     Acceptance("acceptance", AcceptanceArgs(settings, owner, vms.cloud_init, leased), commands)
@@ -64,19 +84,9 @@ def main() -> None:
         wanted = {name: hosts[name] for name in sorted(users)} if settings.images.use_gpu_worker else {}
         images["gpu-worker"] = GpuImage("gpu-worker-image", GpuImageArgs(settings, base.path, wanted), commands)
 
-    # Phase 2, virtual machines and Kubernetes.
-    machines = MachinePool(
-        "machines",
-        MachinePoolArgs(settings, planned, standing, hosts, vms.macs, vms.cloud_init, vms.leases, images),
-        commands,
-    )
-    cluster = Cluster("kubernetes", ClusterArgs(settings, machines.nodes, machines.made), commands)
-    # The identifier says when the cluster is another one: a kubeconfig that is fetched again is no reason to.
-    access = kubernetes.Provider("cluster", kubeconfig=cluster.kubeconfig, cluster_identifier=cluster.identifier)
-
-    # Phases 2 to 6 inside the cluster: GPU operator, MLOps stack, monitoring, models, integration.
-    platform = deploy_platform(settings, access, shell, cluster)
-    export_outputs(settings, cluster, platform)
+    # Phase 2, virtual machines.
+    args = MachinePoolArgs(settings, planned, standing, hosts, vms.macs, vms.cloud_init, vms.leases, images)
+    return MachinePool("machines", args, commands)
 
 
 collect_seldom()

@@ -121,7 +121,7 @@ class Cluster(TaskComponent):
         fetched = local.Command(
             "kubernetes-kubeconfig",
             create=step("kubeconfig"),
-            delete='rm -f "$RUN_DIR/kubeconfig"',
+            delete='rm -f "$RUN_DIR/kubeconfig" "$RUN_DIR/kubernetes.json"',
             # In place for the same reason as the inventory; the id makes it run again after each change.
             environment={**self._environment, "AFTER": after},
             logging=local.Logging.NONE,

@@ -17,6 +17,7 @@ from cluster.steps.context import Context
 from cluster.steps.errors import StepError
 from cluster.steps.plays import Plays
 from cluster.steps.provisioners import PROVISIONERS
+from cluster.upgrades import note
 from cluster.versions.upgrade import upgrade_step
 
 DRAIN_TIMEOUT_S = 600
@@ -53,6 +54,7 @@ def control_plane(step: Step) -> str:
         _allowed(installed, wanted)
         step.say(f"control plane: from {installed} to {wanted}, one node after the other")
     PROVISIONERS[step.settings.kubernetes.provisioner].control_planes(step.plays, upgrade=upgrade)
+    note(step.context.run_dir, wanted)
     return f"control plane {', '.join(hosts)}: Kubernetes {wanted}"
 
 
@@ -134,7 +136,7 @@ def _standing(step: Step) -> nodes.Standing:
 def _allowed(installed: str, wanted: str) -> None:
     rule = upgrade_step(installed, wanted)
     if not rule.allowed:
-        raise StepError(f"kubernetes.version: {wanted}: {rule.reason}; {rule.remedy}; nothing was changed")
+        raise StepError(f"kubernetes.version: {wanted} {rule.reason}; {rule.remedy}; nothing was changed")
 
 
 def _marks(step: Step) -> dict[str, str]:
