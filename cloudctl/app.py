@@ -15,8 +15,10 @@ from cloudctl.commands import (
     gpus,
     host,
     init,
+    net,
     phases,
     power,
+    preflight,
     recover,
     status,
     versions,
@@ -60,5 +62,7 @@ app.command("init")(init.init)
 app.command("start")(power.start)
 app.command("stop")(power.stop)
 app.add_typer(flip.app, name="flip")
+app.command("preflight")(preflight.preflight)
+app.add_typer(net.app, name="net")
 app.command("recover")(recover.recover)
 app.command("explain")(explain.explain)
