@@ -93,6 +93,32 @@ def give_back(state: State, host: Host, gpu: Gpu, owner: Owner, vm: Vm) -> None:
     LeaseFile(state).give_back(host, _address(gpu), owner, vm)
 
 
+@app.command("check")
+def check(stack: options.Stack = None, config_file: options.ConfigFile = None, json_: options.Json = False) -> None:
+    """See whether CUDA works on every GPU node, with whatever driver is there; nothing is changed.
+
+    A container adds vectors on a card of each node. Where models have all cards of a node it is not tried: no model
+    has to go for it. Tells also of a change of driver that was begun and is not over.
+    Exit code 1: CUDA does not work somewhere, or a change of driver is not over; 3: the cluster could not be asked.
+
+    \b
+    Examples:
+      cloudctl gpus check --stack prod
+      cloudctl gpus check --stack prod --json | jq '.nodes[] | select(.works | not)'
+    """
+    from cloudctl import cuda
+
+    data = cuda.report(project.choose(stack, config_file), cuda.Quiet())
+    if json_:
+        console.show_json(data)
+    else:
+        for row in data["nodes"]:
+            console.say(row["text"])
+        if last := data["unfinished"] or ("" if data["nodes"] else "the stack has no GPUs"):
+            console.say(last)
+    raise typer.Exit(exits.OK if cuda.healthy(data) else exits.REFUSED)
+
+
 @app.command("release")
 def release(
     host: Host,

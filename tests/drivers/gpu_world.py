@@ -84,6 +84,7 @@ class World(Tools):
     bare: set[str] = field(default_factory=set)
     pods: dict[str, Pod] = field(default_factory=dict)
     maps: dict[str, dict[str, Any]] = field(default_factory=dict)
+    call_s: float = 1.0
     silent: int = 0
     time: float = 1000.0
     template_at: float = 0.0
@@ -109,7 +110,7 @@ class World(Tools):
         assert words[3].startswith("--request-timeout="), words
         self.calls += 1
         self._die("before")
-        self._pass(1.0)
+        self._pass(self.call_s)
         self.asked.append(tuple(words[4:]))
         if self.silent:
             self.silent -= 1
