@@ -17,7 +17,7 @@ from cluster.steps.inputs import control_plane_inputs, inventory_files, step_env
 from components.base import TaskComponent, run_dir, step
 
 ANSIBLE = Path(__file__).parent.parent / "ansible"
-ANSIBLE_INPUTS = ("*.yml", "tasks/*.yml", "templates/*", "library/*.py", "files/*")
+ANSIBLE_INPUTS = ("*.yml", "tasks/*.yml", "templates/*", "vars/*", "files/*")
 
 
 @dataclass(frozen=True)

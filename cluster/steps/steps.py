@@ -154,13 +154,13 @@ def _checked(step: Step, group: str) -> str:
 
 
 def _verdict(report: Report, step: Step) -> str:
-    if report.problems:
-        count = len(report.problems)
+    if not report.ok:
+        stack = step.context.stack
         raise StepError(
-            f"kubernetes step {step.name} of stack {step.context.stack}: {count} problem{'s' * (count != 1)}\n"
-            f"{report}\nlog: {step.plays.log}\nthen: pulumi up --stack {step.context.stack} (it goes on from this step)"
+            f"kubernetes step {step.name} failed for stack {stack}\n{report}\n"
+            f"then: pulumi up --stack {stack} (it goes on from this step)"
         )
-    return f"{step.name}: all is well"
+    return str(report)
 
 
 def _given(path: Path) -> str:
