@@ -10,12 +10,14 @@ from typing import Any
 import yaml
 
 from cluster import check, preflight
+from cluster.ansible import Task
 from cluster.report import Report
 from cluster.settings.model import Settings
 from cluster.steps import fetch, nodes
 from cluster.steps.context import Context
 from cluster.steps.errors import StepError
 from cluster.steps.plays import Plays
+from cluster.steps.progress import Progress
 from cluster.steps.provisioners import PROVISIONERS
 from cluster.upgrades import note
 from cluster.versions.upgrade import upgrade_step
@@ -40,7 +42,8 @@ class Step:
 
 def preflight_step(step: Step) -> str:
     """Ask every VM whether it is fit for Kubernetes. Raises StepError with a report of all problems of all of them."""
-    found = preflight.check(step.context.inventory, step.plays.log, step.settings, step.plays.tools.ansible)
+    plays = step.plays
+    found = preflight.check(step.context.inventory, plays.log, step.settings, plays.tools.ansible, say=_progress(step))
     return _verdict(found, step)
 
 
@@ -93,7 +96,7 @@ def kubeconfig(step: Step) -> str:
     """Fetch the administrator's kubeconfig and return it: a secret."""
     kubernetes, target = step.settings.kubernetes, step.context.kubeconfig
     if kubernetes.provisioner == "existing":
-        text = _given(Path(str(kubernetes.kubeconfig)).expanduser())
+        text = _given(_path(str(kubernetes.kubeconfig)))
         target.touch(mode=0o600)
         target.write_text(text, encoding="utf-8")
         return text
@@ -149,8 +152,27 @@ def _marks(step: Step) -> dict[str, str]:
 
 
 def _checked(step: Step, group: str) -> str:
-    found = check.check(step.context.inventory, step.plays.log, group, step.settings, step.plays.tools.ansible)
+    kubernetes, plays = step.settings.kubernetes, step.plays
+    found = check.check(
+        step.context.inventory,
+        plays.log,
+        group,
+        step.settings,
+        plays.tools.ansible,
+        kubeconfig=_path(str(kubernetes.kubeconfig)) if kubernetes.provisioner == "existing" else None,
+        say=_progress(step),
+    )
     return _verdict(found, step)
+
+
+def _progress(step: Step) -> Callable[[str], None]:
+    """Return what hears of every task and says some."""
+    progress = Progress(step.name, step.say)
+    return lambda task: progress(Task(task))
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
 
 
 def _verdict(report: Report, step: Step) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from cluster.ansible import Failure
+from cluster.report import Problem, Report
 from cluster.steps import steps
 from cluster.steps.errors import StepError
 from cluster.steps.plays import Plays
@@ -176,3 +178,41 @@ def test_logs_are_kept_by_run_and_the_newest_has_a_fixed_name(cluster: Make) -> 
     latest = context.run_dir / "logs" / "workers.log"
     assert latest.read_text() == "last"
     assert len(list(latest.with_suffix("").iterdir())) <= 31
+
+
+@pytest.mark.parametrize("name", ["preflight", "control-plane-check", "workers-check", "check"])
+def test_what_a_look_finds_ends_the_step_with_all_of_it(
+    cluster: Make, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    problems = [Problem(f"worker-{n}", "swap", "on", "off", "sudo swapoff -a") for n in range(3)]
+    found = Report.of("look", ["worker-0"], problems, log="/log")
+    monkeypatch.setattr(steps.preflight, "check", lambda *_, **__: found)
+    monkeypatch.setattr(steps.check, "check", lambda *_, **__: found)
+    with pytest.raises(StepError) as error:
+        run(cluster(), name)
+    text = str(error.value)
+    assert text.startswith(f"kubernetes step {name} failed for stack prod\nlook: 3 problems")
+    assert text.count("swapoff") == 3
+    assert "log: /log" in text
+    assert "Traceback" not in text
+
+
+def test_an_existing_cluster_is_asked_with_its_kubeconfig(
+    cluster: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given = tmp_path / "config"
+    asked: dict[str, Any] = {}
+
+    def look(*_: Any, **more: Any) -> Report:
+        asked.update(more)
+        return Report.of("check", [], [])
+
+    monkeypatch.setattr(steps.check, "check", look)
+    made = cluster(machines=[], kubernetes={"provisioner": "existing", "kubeconfig": str(given)})
+    assert "0 problems" in run(made, "check") or "no problem" in run(made, "check")
+    assert asked["kubeconfig"] == given
+    with pytest.raises(StepError, match=r"kubernetes.kubeconfig: .* cannot be read: No such file"):
+        run(made, "kubeconfig")
+    given.write_text("secret")
+    assert run(made, "kubeconfig") == "secret"
+    assert made.context.kubeconfig.stat().st_mode & 0o077 == 0
