@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cluster.drivers.kubectl import Kubectl
 from cluster.drivers.model import NAMESPACE
-from cluster.drivers.tools import DriverError, SilentError
+from cluster.drivers.tools import DriverError
 
 NAME = "gpu-driver-rollout"
 KEY = "journal"
@@ -82,16 +82,15 @@ class JournalMap:
             "metadata": {"name": NAME, "namespace": NAMESPACE, **({"resourceVersion": version} if version else {})},
             "data": {KEY: journal.model_dump_json()},
         }
-        refused = ""
         try:
             (self.kubectl.replace if self._item else self.kubectl.create)(manifest)
-        except SilentError:
-            raise
         except DriverError as error:
-            refused = f" ({error})"  # or it was written, and only the answer was lost
+            if "Conflict" not in str(error) and "has been modified" not in str(error):
+                raise
+            # or it was written, and only the first answer was lost
         self.load()
         if self.journal != journal:
             raise DriverError(
-                f"ConfigMap {NAMESPACE}/{NAME} does not hold what was just written{refused}: another rollout is at"
-                " work; let it end, then run the same update again"
+                f"ConfigMap {NAMESPACE}/{NAME} does not hold what was just written: another rollout is at work; let it"
+                " end, then run the same update again"
             )

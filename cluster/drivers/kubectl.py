@@ -21,9 +21,12 @@ ATTEMPTS = 6
 COMMAND_S = 60.0
 REQUEST = "--request-timeout=30s"
 
+UNCHECKED = "--validate=false"
+"""kubectl need not fetch the API's whole schema for objects that are always of the same shape."""
+
 _AGAIN = re.compile(
     r"unable to connect|connection refused|connection reset|no answer within|i/o timeout|tls handshake|was refused"
-    r"|etcdserver|unexpected eof|http2: |service ?unavailable|internal error|the server was unable|request did not"
+    r"|etcdserver|unexpected eof|http2: |service ?unavailable|internal ?error|the server was unable|request did not"
     r"|client\.timeout|deadline exceeded|no route to host|try again",
     re.IGNORECASE,
 )
@@ -116,13 +119,13 @@ class Kubectl:
 
     def create(self, manifest: Mapping[str, Any]) -> None:
         """Create an object. One that is there already is as good: an answer may have been lost on the way."""
-        done = self._ask("create", "-f", "-", given=json.dumps(manifest))
+        done = self._ask("create", UNCHECKED, "-f", "-", given=json.dumps(manifest))
         if done.status != 0 and "AlreadyExists" not in done.err:
             raise self._refused(done, ["create", str(manifest.get("kind"))])
 
     def replace(self, manifest: Mapping[str, Any]) -> None:
         """Replace an object; one that says its ``resourceVersion`` only if nobody else has changed it since."""
-        self._must("replace", "-f", "-", given=json.dumps(manifest))
+        self._must("replace", UNCHECKED, "-f", "-", given=json.dumps(manifest))
 
     # ---- how ---------------------------------------------------------------------------------------------------------
 

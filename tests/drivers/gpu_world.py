@@ -285,7 +285,7 @@ class World(Tools):
         body = json.loads(given)
         if words[0] == "--raw":
             return self._evict(words, body)
-        assert words == ["-f", "-"]
+        assert words == ["--validate=false", "-f", "-"]
         name = body["metadata"]["name"]
         there: dict[str, Any] = self.maps if body["kind"] == "ConfigMap" else self.pods
         if name in there:
@@ -298,6 +298,7 @@ class World(Tools):
         return Done(0)
 
     def k_replace(self, words: list[str], given: str) -> Done:
+        assert words == ["--validate=false", "-f", "-"]
         body = json.loads(given)
         name = body["metadata"]["name"]
         if body["metadata"]["resourceVersion"] != self.maps[name]["metadata"]["resourceVersion"]:
