@@ -6,11 +6,16 @@ import shutil
 from pathlib import Path
 
 from cloudctl import console
-from cloudctl.exits import CannotTellError
+from cloudctl.exits import CannotTellError, RefusedError
+from cluster.settings.model import Settings
 
 
-def inventory(root: Path, stack: str) -> Path:
-    """Return the stack's inventory. Raises CannotTellError where there is none yet."""
+def inventory(root: Path, stack: str, settings: Settings) -> Path:
+    """Return the stack's inventory. Raises CannotTellError where there is none yet, RefusedError where none can be."""
+    if not settings.machines:
+        raise RefusedError(
+            f"stack {stack} has no VMs to look at: its cluster is an existing one; look there with kubectl"
+        )
     path = root / ".cloud" / stack / "inventory" / "hosts.yaml"
     if not path.is_file():
         raise CannotTellError(

@@ -36,7 +36,7 @@ def check(
 
     chosen = project.choose(stack, config_file)
     settings, root = chosen.settings(), project.root()
-    hosts = plays.inventory(root, chosen.name)
+    hosts = plays.inventory(root, chosen.name, settings)
     log = plays.log(root, chosen.name, "net-check")
     found = cluster_net.check(hosts, log, settings, plays.ansible(root), say=plays.progress)
     if json_:

@@ -27,7 +27,7 @@ def preflight(
 
     chosen = project.choose(stack, config_file)
     settings, root = chosen.settings(), project.root()
-    hosts = plays.inventory(root, chosen.name)
+    hosts = plays.inventory(root, chosen.name, settings)
     log = plays.log(root, chosen.name, "preflight")
     report = check(hosts, log, settings, plays.ansible(root), say=plays.progress)
     if json_:

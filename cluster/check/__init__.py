@@ -5,6 +5,7 @@ Waits, up to a limit, for what may pass by itself, and says for what. Whether GP
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -80,7 +81,7 @@ def check(
     of this machine in place of a control plane's; left out, so it is where ``kubernetes.kubeconfig`` is set. ``say``
     hears what is waited for. Raises OSError where Ansible cannot be started.
     """
-    given = kubeconfig or getattr(settings.kubernetes, "kubeconfig", None)
+    given = kubeconfig or settings.kubernetes.kubeconfig
     own = Path(given).expanduser().absolute() if given else None
     question = _Question(inventory, log, group, settings, ansible, own, run)
     until = wait.clock() + wait.most
@@ -154,7 +155,12 @@ def _variables(question: _Question) -> dict[str, Any]:
     provisioner = question.settings.kubernetes.provisioner
     if question.kubeconfig:
         words = ["kubectl", "--kubeconfig", str(question.kubeconfig)]
-        return {"check_kubectl": words, "check_etcd": "", "check_on": "localhost"}
+        return {
+            "check_kubectl": words,
+            "check_etcd": "",
+            "check_on": "localhost",
+            "check_path": os.environ.get("PATH", ""),
+        }
     if provisioner == "k3s":
         return {"check_kubectl": ["k3s", "kubectl"], "check_etcd": ""}
     words = ["kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cluster.check.model import Cluster, KubeNode, Pod
-from cluster.report import Problem
+from cluster.report import Problem, Severity
 from cluster.settings.model import Settings
 
 CLUSTER = "cluster"
@@ -20,14 +20,17 @@ CONTROL_PLANE = "kube_control_plane"
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which nodes have to be there, with which version of kubelet (None: any).
+    """Which nodes have to be there, with which version of kubelet.
 
-    ``partly``: the cluster's other nodes are still to come, so only what runs on these is judged.
+    ``partly``: the cluster's other nodes are still to come, so only what runs on these is judged. ``foreign``: the
+    cluster is somebody else's: all its nodes are looked at, the version by its minor, and what is not well is theirs
+    to mend: a warning, as long as one node is Ready.
     """
 
     nodes: tuple[str, ...]
-    version: str | None
+    version: str
     partly: bool = False
+    foreign: bool = False
 
     @classmethod
     def of(cls, settings: Settings, group: str) -> Wanted:
@@ -35,15 +38,26 @@ class Wanted:
         control_planes = tuple(machine.name for machine in settings.by_role("control-plane"))
         workers = tuple(machine.name for machine in settings.machines if machine.role != "control-plane")
         first = group == CONTROL_PLANE
-        return cls(control_planes if first or not workers else workers, version(settings), first and bool(workers))
+        named = control_planes if first or not workers else workers
+        foreign = settings.kubernetes.provisioner == "existing"
+        return cls(named, version(settings), first and bool(workers), foreign)
+
+    def right(self, version: str) -> bool:
+        """Whether a kubelet's version is the one that is wanted."""
+        if self.foreign:
+            return version.split(".")[:2] == self.version.split(".")[:2]
+        return version == self.version
+
+    @property
+    def severity(self) -> Severity:
+        """How bad it is that a node or a pod is not well."""
+        return "warning" if self.foreign else "error"
 
 
-def version(settings: Settings) -> str | None:
-    """Return the version that kubelet has to report, None where the cluster is not of our making."""
+def version(settings: Settings) -> str:
+    """Return the version that kubelet has to report."""
     kubernetes = settings.kubernetes
-    if kubernetes.provisioner == "k3s":
-        return f"v{kubernetes.k3s.removeprefix('v')}"
-    return f"v{kubernetes.version}" if kubernetes.provisioner in ("kubespray", "kubeadm") else None
+    return f"v{(kubernetes.k3s if kubernetes.provisioner == 'k3s' else kubernetes.version).removeprefix('v')}"
 
 
 def judge(found: Cluster, wanted: Wanted) -> Iterator[Problem]:
@@ -76,25 +90,30 @@ def _etcd(found: Cluster) -> Iterator[Problem]:
 
 
 def _nodes(found: Cluster, wanted: Wanted) -> Iterator[Problem]:
-    for name in wanted.nodes if found.nodes is not None else ():
-        node = (found.nodes or {}).get(name)
+    if found.nodes is None:
+        return
+    if wanted.foreign and not any(node.ready for node in found.nodes.values()):
+        yield Problem(CLUSTER, "nodes", "none is Ready", "at least one", "kubectl get nodes", passes=True)
+    for name in sorted(found.nodes) if wanted.foreign else wanted.nodes:
+        node = found.nodes.get(name)
         if node is None:
             remedy = f"on {name}: journalctl -u kubelet (or k3s-agent); can it reach the API? cloudctl net check"
             yield Problem(name, "node", "is not in the cluster", "Ready", remedy, passes=True)
-            continue
-        yield from _node(node, wanted)
+        else:
+            yield from _node(node, wanted)
 
 
 def _node(node: KubeNode, wanted: Wanted) -> Iterator[Problem]:
     if not node.ready:
         remedy = f"kubectl describe node {node.name}; on it: journalctl -u kubelet (or k3s, k3s-agent)"
         if "cni" in node.why.lower() or "network" in node.why.lower():
-            remedy = (
-                f"its network plugin does not run yet: kubectl get pods -A --field-selector spec.nodeName={node.name}"
-            )
-        yield Problem(node.name, "node", f"not Ready: {node.why}", "Ready", remedy, passes=True)
-    if wanted.version is not None and node.version != wanted.version:
+            there = f"kubectl get pods -A --field-selector spec.nodeName={node.name}"
+            remedy = f"its network plugin does not run yet: {there}"
+        yield Problem(node.name, "node", f"not Ready: {node.why}", "Ready", remedy, wanted.severity, passes=True)
+    if not wanted.right(node.version):
         remedy = "run pulumi up, which brings it to that version; or put kubernetes.version back to what runs"
+        if wanted.foreign:
+            remedy = "kubernetes.version has to say what that cluster runs: the charts are chosen by it"
         yield Problem(node.name, "version", node.version, wanted.version, remedy)
     if node.cordoned:
         remedy = f"kubectl uncordon {node.name}, if nobody works on it"
@@ -114,7 +133,7 @@ def _pods(found: Cluster, wanted: Wanted) -> Iterator[Problem]:
             f"{state}: {why}" if why else state,
             "Running and ready",
             _remedy(pod),
-            severity="warning" if waits else "error",
+            severity="warning" if waits else wanted.severity,
             passes=True,
         )
 

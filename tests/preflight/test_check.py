@@ -1,0 +1,286 @@
+"""The check of a cluster: what kubectl prints, read and judged; what is waited for; and the plays that ask."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cluster import check
+from cluster.ansible import Failure, Outcome, Play
+from cluster.check import Wait
+from cluster.check.judge import Wanted, judge
+from cluster.check.model import Cluster, KubeNode, Member, Pod, Service
+from cluster.check.pods import question, targets
+from cluster.report import Problem
+from tests.preflight.answers import settings
+
+ALL = ("control-1", "worker-1", "worker-2")
+
+
+def node(name: str, **changes: Any) -> KubeNode:
+    return replace(KubeNode(name, True, "kubelet is posting ready status", "v1.34.3", False), **changes)
+
+
+def pod(name: str, where: str = "worker-1", **changes: Any) -> Pod:
+    return replace(Pod("kube-system", name, where, "Running", True, False, "10.233.64.9"), **changes)
+
+
+def well(**changes: Any) -> Cluster:
+    made = Cluster(
+        ready=True,
+        nodes={name: node(name) for name in ALL},
+        pods=tuple(pod(f"coredns-{name}", name, address=f"10.233.64.{n}") for n, name in enumerate(ALL)),
+        dns=Service("10.233.0.3", 53),
+        api=Service("10.233.0.1", 443),
+        etcd=(Member("https://192.168.200.11:2379", True, ""),),
+    )
+    return replace(made, **changes)
+
+
+def found(cluster: Cluster, group: str = "kube_node") -> list[Problem]:
+    return list(judge(cluster, Wanted.of(settings(), group)))
+
+
+def test_a_cluster_that_is_well() -> None:
+    assert found(well()) == []
+    assert found(well(), "kube_control_plane") == []
+
+
+@pytest.mark.parametrize(
+    ("cluster", "expected"),
+    [
+        (Cluster(unknown={"ready": "connection refused"}), [("cluster", "API", "connection refused")]),
+        (
+            well(ready=False, failed=("etcd failed: reason withheld",)),
+            [("cluster", "API", "etcd failed: reason withheld")],
+        ),
+        (
+            well(
+                etcd=(Member("https://a:2379", False, "context deadline exceeded"), Member("https://b:2379", True, ""))
+            ),
+            [("cluster", "etcd https://a:2379", "context deadline exceeded")],
+        ),
+        (
+            well(nodes={name: node(name) for name in ALL[:2]}),
+            [("worker-2", "node", "is not in the cluster")],
+        ),
+        (
+            well(nodes={**well().nodes, "worker-1": node("worker-1", ready=False, why="cni plugin not initialized")}),  # type: ignore[dict-item]
+            [("worker-1", "node", "not Ready: cni plugin not initialized")],
+        ),
+        (
+            well(nodes={**well().nodes, "worker-1": node("worker-1", version="v1.33.1")}),  # type: ignore[dict-item]
+            [("worker-1", "version", "v1.33.1")],
+        ),
+        (
+            well(
+                pods=(
+                    pod("calico-node-x", phase="Running", ready=False, waiting=("CrashLoopBackOff",), why="back-off"),
+                )
+            ),
+            [("worker-1", "pod kube-system/calico-node-x", "CrashLoopBackOff: back-off")],
+        ),
+        (
+            well(pods=(pod("coredns", "", phase="Pending", ready=False, unschedulable="0/3 nodes are available"),)),
+            [("cluster", "pod kube-system/coredns", "Pending: 0/3 nodes are available")],
+        ),
+        (well(pods=None, unknown={"pods": "forbidden"}), [("cluster", "pods", "cannot be told: forbidden")]),
+        # what is not the system's, has run to its end or is on its way out
+        (well(pods=(pod("x", namespace="default", ready=False),)), []),
+        (well(pods=(pod("helm-install", phase="Succeeded", ready=False),)), []),
+        (well(pods=(pod("old", ready=False, going=True),)), []),
+    ],
+)
+def test_what_is_wrong_is_told(cluster: Cluster, expected: list[tuple[str, str, str]]) -> None:
+    problems = found(cluster)
+    assert [(each.node, each.what, each.found) for each in problems] == expected
+    assert all(each.severity == "error" and each.remedy for each in problems)
+
+
+def test_the_control_planes_check_is_not_held_up_by_workers() -> None:
+    ill = node("worker-1", ready=False)
+    pods = (
+        pod("metrics-server", "", phase="Pending", ready=False, unschedulable="had untolerated taint"),
+        pod("calico-node", "worker-1", ready=False, waiting=("ErrImagePull",)),
+    )
+    problems = found(well(nodes={**(well().nodes or {}), "worker-1": ill}, pods=pods), "kube_control_plane")
+    assert [(each.what, each.severity) for each in problems] == [("pod kube-system/metrics-server", "warning")]
+
+
+def test_a_version_of_k3s_has_its_own_count() -> None:
+    given = settings(kubernetes={"provisioner": "k3s", "k3s": "v1.34.3+k3s1"})
+    assert Wanted.of(given, "kube_node").version == "v1.34.3+k3s1"
+
+
+def test_an_existing_cluster_is_somebody_elses() -> None:
+    wanted = Wanted((), "v1.34.3", foreign=True)
+    nodes = {"theirs-1": node("theirs-1", version="v1.34.1"), "theirs-2": node("theirs-2", ready=False)}
+    problems = list(judge(well(nodes=nodes, pods=(pod("x", ready=False),)), wanted))
+    assert {(each.node, each.severity) for each in problems} == {("theirs-2", "warning"), ("worker-1", "warning")}
+    none = list(judge(well(nodes={"theirs-2": node("theirs-2", ready=False, version="v1.30.2")}), wanted))
+    assert [(each.what, each.severity) for each in none if each.severity == "error"] == [
+        ("nodes", "error"),
+        ("version", "error"),
+    ]
+
+
+def test_one_pod_a_node_is_asked_for_and_none_of_the_nodes_own_network() -> None:
+    pods = (
+        pod("b", "worker-1", address="10.0.0.2"),
+        pod("a", "worker-1", address="10.0.0.1"),
+        pod("proxy", "worker-2", address="192.168.200.22", host_network=True),
+        pod("app", "worker-2", namespace="default", address="10.0.0.7"),
+    )
+    assert targets(pods) == {"10.0.0.7": "worker-2", "10.0.0.1": "worker-1"}
+    asked = question(well(pods=pods), settings())
+    assert (asked["dns"], asked["services"]) == ("10.233.0.3", [{"address": "10.233.0.1", "port": 443}])
+
+
+class Plays:
+    """Plays that answer by a list, and a clock that a sleep moves."""
+
+    def __init__(self, *clusters: Mapping[str, Any], through: Mapping[str, Any] | None = None) -> None:
+        self.clusters = list(clusters)
+        self.through = through or {}
+        self.seen: list[Play] = []
+        self.now = 0.0
+
+    def run(self, play: Play) -> Outcome:
+        self.seen.append(play)
+        if play.playbook == "pods.yml":
+            told = {name: {"pods": self.through} for name in ALL} if self.through else {}
+            return Outcome(0, (), told, play.log)
+        said = self.clusters.pop(0) if len(self.clusters) > 1 else self.clusters[0]
+        return Outcome(0, (), {"control-1": {"cluster": said}}, play.log)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    @property
+    def wait(self) -> Wait:
+        return Wait(60, 10, lambda: self.now, self.sleep)
+
+
+def raw(cluster: Cluster) -> dict[str, Any]:
+    """Return a cluster in the words of the node-side helper."""
+    return {
+        "ready": {"ok": cluster.ready, "failed": list(cluster.failed)},
+        "nodes": [vars(each) for each in (cluster.nodes or {}).values()],
+        "pods": [{**vars(each), "waiting": list(each.waiting)} for each in cluster.pods or ()],
+        "dns": vars(cluster.dns) if cluster.dns else None,
+        "api": vars(cluster.api) if cluster.api else None,
+        "etcd": [vars(each) for each in cluster.etcd or ()],
+        "unknown": {},
+    }
+
+
+THROUGH = {
+    "from": "10.233.64.2",
+    "pods": {f"10.233.64.{n}": {"ms": 0.5} for n in range(3)},
+    "services": {"10.233.0.1:443": "open"},
+    "dns": {"addresses": ["10.233.0.1"]},
+}
+
+
+def run(plays: Plays, tmp_path: Path, group: str = "kube_node", heard: list[str] | None = None) -> Any:
+    said = heard if heard is not None else []
+    where = (tmp_path / "hosts.yaml", tmp_path / "log")
+    return check.check(*where, group, settings(), None, wait=plays.wait, say=said.append, run=plays.run)
+
+
+def test_it_waits_while_what_is_wrong_may_pass(tmp_path: Path) -> None:
+    ill = well(nodes={**(well().nodes or {}), "worker-1": node("worker-1", ready=False, why="starting")})
+    plays, heard = Plays(raw(ill), raw(ill), raw(well()), through=THROUGH), []
+    report = run(plays, tmp_path, heard=heard)
+    assert report.ok
+    assert heard == [f"waiting for worker-1: node: not Ready: starting ({left} s left)" for left in (60, 50)]
+    assert [each.playbook for each in plays.seen] == ["check.yml"] * 3 + ["pods.yml"]
+
+
+def test_it_gives_up_at_the_limit_and_at_once_where_waiting_is_no_use(tmp_path: Path) -> None:
+    ill = well(nodes={**(well().nodes or {}), "worker-1": node("worker-1", ready=False)})
+    plays = Plays(raw(ill))
+    assert [each.node for each in run(plays, tmp_path).problems] == ["worker-1"]
+    assert len(plays.seen) == 7
+    old = Plays(raw(well(nodes={**(well().nodes or {}), "worker-1": node("worker-1", version="v1.2.3")})))
+    assert [each.what for each in run(old, tmp_path).problems] == ["version"]
+    assert len(old.seen) == 1
+
+
+def test_what_does_not_get_through_the_cluster(tmp_path: Path) -> None:
+    broken = {
+        **THROUGH,
+        "from": "node",
+        "pods": {"10.233.64.2": {"error": "timeout"}, "10.233.64.0": {"ms": 1}},
+        "services": {"10.233.0.1:443": "timeout"},
+        "dns": {"error": "timed out"},
+    }
+    report = run(Plays(raw(well()), through=broken), tmp_path)
+    assert [(each.node, each.what) for each in report.problems] == [
+        ("control-1, worker-1, worker-2 -> cluster", "service 10.233.0.1:443 (the API)"),
+        ("control-1, worker-1, worker-2 -> cluster", "DNS at 10.233.0.3"),
+        ("control-1, worker-1, worker-2 -> worker-2", "pod 10.233.64.2"),
+    ]
+    assert "asked from the node, not from a pod" in report.notes[1]
+
+
+def test_nobody_to_ask_is_a_problem(tmp_path: Path) -> None:
+    def nobody(play: Play) -> Outcome:
+        return Outcome(4, (Failure("control-1", "Ask", "No route to host", unreachable=True),), {}, play.log)
+
+    report = check.check(tmp_path / "h", tmp_path / "log", "kube_node", settings(), None, wait=Wait(0), run=nobody)
+    assert [(each.node, each.what) for each in report.problems] == [("control-1", "access")]
+    report = check.check(
+        tmp_path / "h",
+        tmp_path / "log",
+        "kube_node",
+        settings(),
+        None,
+        wait=Wait(0),
+        run=lambda play: Outcome(0, (), {}, play.log),
+    )
+    assert [each.found for each in report.problems] == ["nobody could be asked"]
+
+
+KUBECTL = """#!{python}
+import json, sys
+words = " ".join(sys.argv[1:])
+assert "--kubeconfig" in words, words
+ready = {{"type": "Ready", "status": "True", "message": "kubelet is posting ready status"}}
+status = {{"conditions": [ready], "nodeInfo": {{"kubeletVersion": "v1.34.9"}}}}
+node = {{"metadata": {{"name": "theirs"}}, "spec": {{}}, "status": status}}
+if "--raw" in words:
+    print("[+]ping ok\\nreadyz check passed")
+else:
+    print(json.dumps({{"items": [node] if "get nodes" in words else []}}))
+"""
+
+
+@pytest.mark.skipif(shutil.which("ansible-playbook") is None, reason="no ansible-playbook: make setup")
+def test_an_existing_cluster_is_asked_with_kubectl_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The play is real; kubectl is a stand-in."""
+    stand_in = tmp_path / "bin" / "kubectl"
+    stand_in.parent.mkdir()
+    stand_in.write_text(KUBECTL.format(python=sys.executable))
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{stand_in.parent}:{Path(sys.executable).parent}:/usr/bin:/bin")
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text("{}")
+    inventory = tmp_path / "hosts.yaml"
+    inventory.write_text(yaml.safe_dump({"all": {"hosts": {}}}))
+    given = settings(0).model_copy(update={"machines": ()})
+    kubernetes = given.kubernetes.model_copy(update={"provisioner": "existing", "kubeconfig": str(kubeconfig)})
+    given = given.model_copy(update={"kubernetes": kubernetes})
+    log = tmp_path / "log"
+    report = check.check(inventory, log, "kube_node", given, None, wait=Wait(0))
+    assert report.problems == (), (str(report), log.read_text())
+    assert report.notes == ("the cluster was asked with kubectl here: nothing was asked from its nodes",)
