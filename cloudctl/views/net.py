@@ -16,7 +16,7 @@ def show(found: NetReport) -> None:
     """Print a report."""
     names = list(dict.fromkeys(way.source for way in found.ways))
     if len(names) <= MATRIX:
-        console.show_table("Ways: from the row to the column", ["from", *names], matrix(found, names), "one node only")
+        console.show_table("Ways", ["from / to", *names], matrix(found, names), "one node only")
     broken = [way for way in found.ways if way.hop]
     rows = [[way.source, way.target, way.hop, way.found] for way in broken]
     if broken:
