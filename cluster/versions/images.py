@@ -66,7 +66,7 @@ IMAGES: Mapping[str, str] = {
     "rclone": "docker.io/rclone/rclone:1.75.1",
     # renovate: datasource=docker
     "k6": "docker.io/grafana/k6:1.3.0",
-    # NVIDIA's vectorAdd, which checks CUDA: the tag that the GPU operator's own tests/gpu-pod.yaml has at v26.7.0.
+    # NVIDIA's vectorAdd, which checks CUDA: the tag of the GPU operator's own test pod at v26.7.0.
     # renovate: datasource=docker
     "cuda-sample": "nvcr.io/nvidia/k8s/cuda-sample:vectoradd-cuda12.5.0-ubuntu22.04",
 }
