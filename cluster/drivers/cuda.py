@@ -37,7 +37,8 @@ def manifest(node: str, image: str, gpus: int) -> dict[str, Any]:
     """
     pinned = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
     required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [pinned]}}
-    cards = {GPU: str(gpus)}
+    # It asks for next to nothing but cards, so that only these can be lacking; CUDA takes memory for each card it sees.
+    resources = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "2Gi", GPU: str(gpus)}}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -57,7 +58,7 @@ def manifest(node: str, image: str, gpus: int) -> dict[str, Any]:
                 {
                     "name": "vectoradd",
                     "image": image,
-                    "resources": {"limits": {"cpu": "500m", "memory": "512Mi", **cards}},
+                    "resources": resources,
                     "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
                 }
             ],
