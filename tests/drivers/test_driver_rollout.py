@@ -189,7 +189,8 @@ def test_a_failure_in_going_back_tells_what_stands_where_and_is_gone_on_with() -
         f"  gpu-1: driver {NEW}, in service\n"
         f"  gpu-2: driver {OLD}, out of service (cordoned)\n"
         f"  gpu-3: driver {OLD}, in service\n"
-        "mend that and run the same update again: it goes on going back, and leaves alone what is in order"
+        f"mend that and run the same update again, with {NEW} still in the settings: it goes on going back, and leaves"
+        " alone what is in order"
     )
     there.broken = {("gpu-2", NEW)}
     with pytest.raises(DriverError, match=f"the earlier driver {OLD} is on every GPU node again"):
