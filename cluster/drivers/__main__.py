@@ -18,6 +18,7 @@ from cluster.drivers.patience import Patience
 from cluster.drivers.rollout import Drivers, Wish
 from cluster.drivers.tools import DriverError, SilentError, Tools
 
+AGAIN = "what was done stays; the same again goes on from there"
 USAGE = "usage: python -m cluster.drivers bring|check"
 
 
@@ -31,8 +32,11 @@ def main(words: Sequence[str], environment: Mapping[str, str], tools: Tools) -> 
         done = drivers.bring() if words[0] == "bring" else drivers.check()
         left = drivers.unfinished() if words[0] == "check" and drivers.wish.version is not None else None
     except SilentError as error:
-        tools.say(f"{error}\nwhat was done stays; the same again goes on from there")
+        tools.say(f"{error}\n{AGAIN}")
         return 1
+    except KeyboardInterrupt:
+        tools.say(f"interrupted; {AGAIN}")
+        return 130
     except DriverError as error:
         tools.say(str(error))
         return 1

@@ -155,8 +155,8 @@ class Drivers:
             raise DriverError(
                 f"driver {rollout.wanted} does not do on {node}: {reason}\n"
                 f"and going back to {old} has stopped: {error}\n{self._standing(old)}\n"
-                f"mend that and run the same update again, with {rollout.wanted} still in the settings: it goes on going"
-                " back, and leaves alone what is in order"
+                f"mend that and run the same update again, with {rollout.wanted} still in the settings: it goes on"
+                " going back, and leaves alone what is in order"
             ) from None
         changed = ", ".join(sorted(self._open.checked)) or "no node had to be changed back"
         self._close(old)
