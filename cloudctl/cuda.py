@@ -16,7 +16,6 @@ from cluster.render.container_images import image
 from cluster.render.values.gpu_operator import driver_version
 from cluster.settings.model import Settings
 
-
 OFFER_S = 60.0
 """A node that stands offers its cards; one that is still compiling its driver is not waited for."""
 
