@@ -53,7 +53,7 @@ class Drivers:
         """
         nodes = self._nodes()
         if self.wish.version is None:
-            return _well(self._each(lambda name: self._check(name, "")))
+            return _well(self._each(lambda name: self._settle(nodes[name], "")))
         policy = self._policy()
         pods = self.kubectl.driver_pods()
         journal = self.map.load()
@@ -103,16 +103,19 @@ class Drivers:
         wanted = str(self.wish.version)
 
         def check(name: str) -> Checked:
-            worker = self.workers[name]
-            worker.wait_driver(wanted, held=False)
-            found = self._check(name, wanted)
-            if nodes[name].held is not None:
-                worker.release()
-            return found
+            self.workers[name].wait_driver(wanted, held=False)
+            return self._settle(nodes[name], wanted)
 
         done = _well(self._each(check))
         self._close(wanted)
         return done
+
+    def _settle(self, node: Node, version: str) -> Checked:
+        """Check a node, and let pods in again that a rollout which nobody goes on with had kept from it."""
+        found = self._check(node.name, version)
+        if node.held is not None:
+            self.workers[node.name].release()
+        return found
 
     def _forward(self) -> list[Checked]:
         """Bring the nodes to the wanted driver, or back."""

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.drivers.kubectl import Kubectl
-from cluster.drivers.model import HOLD
+from cluster.drivers.model import HOLD, OURS
 from cluster.drivers.rollout import Drivers, Wish
 from cluster.drivers.tools import DriverError
 from tests.drivers.gpu_world import NEW, OLD, OTHER, Killed, Machine, World
@@ -119,6 +119,13 @@ def test_a_driver_in_the_image_is_checked_and_nothing_else() -> None:
         "gpu-2: 2 GPUs, driver of its image, CUDA works",
     ]
     assert there.maps == {}
+
+
+def test_a_node_that_a_rollout_left_is_let_in_again_where_the_image_has_the_driver_now() -> None:
+    there = world(1)
+    there.machines["gpu-1"].annotations[HOLD], there.machines["gpu-1"].cordoned = OURS, True
+    drivers(there, None).bring()
+    assert in_service(there)
 
 
 def test_a_node_full_of_models_is_not_emptied_for_a_mere_check() -> None:
