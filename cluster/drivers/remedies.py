@@ -41,6 +41,11 @@ KNOWN: tuple[tuple[str, str], ...] = (
         " set gpu_operator.driver_version",
     ),
     (
+        r"PTX was compiled with an unsupported toolchain",
+        "the card is newer than the container's code, which a driver of CUDA 12.5 or newer (555) would compile for it:"
+        " set gpu_operator.driver_version",
+    ),
+    (
         r"no kernel image is available|invalid device function",
         "the container has no code for this card's architecture: the card is older than compute capability 5.0",
     ),

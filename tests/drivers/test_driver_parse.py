@@ -177,6 +177,7 @@ def test_check_pods() -> None:
         ('no runtime for "nvidia" is configured', "container toolkit"),
         ("UnexpectedAdmissionError Allocate failed due to requested number of devices unavailable", "device plugin"),
         ("(error code no kernel image is available for execution on the device)!", "architecture"),
+        ("(error code the provided PTX was compiled with an unsupported toolchain.)!", "555"),
         ("something new", "spec.nodeName=gpu-1"),
     ],
 )
