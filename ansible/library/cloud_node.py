@@ -39,7 +39,7 @@ ASK = {
 }
 
 
-def main():
+def main() -> None:
     """Run as a module."""
     now = time.time()
     module = AnsibleModule(

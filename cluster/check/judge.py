@@ -63,8 +63,12 @@ def version(settings: Settings) -> str:
 def judge(found: Cluster, wanted: Wanted) -> Iterator[Problem]:
     """Yield what is wrong; most of it may pass, since a node needs a while after it has joined."""
     if found.ready is None:
+        why = found.unknown.get("ready", "no answer")
         remedy = "on a control plane: crictl ps -a, journalctl -u kubelet (or k3s); is its disk full? df -h"
-        yield Problem(CLUSTER, "API", found.unknown.get("ready", "no answer"), "an answer", remedy, passes=True)
+        absent = "No such file" in why and "kubectl" in why
+        if absent:
+            remedy = "there is no kubectl where the cluster is asked; install it there"
+        yield Problem(CLUSTER, "API", why, "an answer", remedy, passes=not absent)
         return  # the rest would say the same again
     for check in found.failed:
         remedy = "kubectl get --raw '/readyz?verbose'; on a control plane: crictl logs of kube-apiserver"

@@ -9,8 +9,8 @@ from cluster.probe.ask import modules
 from cluster.settings.model import Settings
 
 # Kubespray asserts 1500 and 1024 MiB (roles/kubernetes/preinstall), kubeadm refuses below 1700 MiB and 2 cores, k3s
-# asks for 2 cores with 2 GB, and 1 with 512 MB: https://docs.k3s.io/installation/requirements.
-_MEMORY_MIB: Mapping[str, tuple[int, int]] = {"kubespray": (1500, 1024), "kubeadm": (1700, 1024), "k3s": (1536, 512)}
+# asks for 2 GB and 512 MB (https://docs.k3s.io/installation/requirements), and runs with what is left of 1.5 GiB.
+_MEMORY_MIB: Mapping[str, tuple[int, int]] = {"kubespray": (1500, 1024), "kubeadm": (1700, 1024), "k3s": (1400, 480)}
 _CORES: Mapping[str, tuple[int, int]] = {"kubespray": (1, 1), "kubeadm": (2, 1), "k3s": (1, 1)}
 
 

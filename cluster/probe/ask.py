@@ -15,8 +15,8 @@ MODULES = ("overlay", "br_netfilter", "nf_conntrack", "vxlan")
 CALICO_MODULES = ("ip_set",)
 
 _HTTPS = 443
-_DOWNLOADS = ("dl.k8s.io", "github.com")
-"""Where Kubespray, kubeadm and k3s come from, as ``cluster.render.group_vars`` has them."""
+_DOWNLOADS = {"k3s": ("github.com",), "kubeadm": ("dl.k8s.io", "github.com"), "kubespray": ("dl.k8s.io", "github.com")}
+"""Where nodes get programs from, as ``cluster.render.group_vars`` has it."""
 
 
 def look(settings: Settings, *, transfer: bool = False) -> dict[str, Any]:
@@ -42,7 +42,8 @@ def reachable(settings: Settings) -> list[tuple[str, int]]:
     """Return where every node gets images and files from, as (host, port): the mirrors where there are some."""
     registry = settings.registry
     places = [_place(f"https://{registry.mirror}")] if registry.mirror else [(host, _HTTPS) for host in registries()]
-    places += [_place(registry.files)] if registry.files else [(host, _HTTPS) for host in _DOWNLOADS]
+    downloads = _DOWNLOADS.get(settings.kubernetes.provisioner, ())
+    places += [_place(registry.files)] if registry.files else [(host, _HTTPS) for host in downloads]
     return list(dict.fromkeys(places))
 
 

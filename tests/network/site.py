@@ -54,12 +54,13 @@ def missing() -> str | None:
 
 @dataclass
 class Node:
-    """A node: its processes, and the id of its first one as this machine sees it."""
+    """A node: its processes, the id of its first one as this machine sees it, its port on the bridge."""
 
     name: str
     address: str
     process: subprocess.Popen[bytes]
     pid: int
+    link: str = ""
 
     def run(self, *words: str, check: bool = True) -> str:
         """Run a command on the node as root; return what it printed."""
@@ -131,7 +132,7 @@ class Site:
         _until(lambda: _child(process.pid))
         node = Node(name, address, process, int(_child(process.pid)))
         _until(lambda: _differs(node.pid, "net"))
-        link = f"v{len(self._processes)}"
+        link = node.link = f"v{len(self._processes)}"
         self.outside("ip", "link", "add", "name", link, "type", "veth", "peer", "name", "eth0", "netns", str(node.pid))
         self.outside("ip", "link", "set", link, "master", "br0", "up")
         _until(lambda: "sshd" in Path(f"/proc/{node.pid}/comm").read_text())

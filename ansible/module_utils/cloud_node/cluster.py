@@ -5,23 +5,28 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 COMMAND_S = 60
 REQUEST = "--request-timeout=20s"
 SHOWN = 600
 """Characters kept of what a command that failed said."""
 
+Item = Mapping[str, Any]
+"""An object of Kubernetes, or a part of one, as JSON has it."""
+
 _KUBEADM_PKI = "/etc/kubernetes/pki/etcd"
 _KUBESPRAY_PKI = "/etc/ssl/etcd/ssl"
 
 
-def collect(kubectl, etcd, node):
+def collect(kubectl: Sequence[str], etcd: str, node: str) -> dict[str, Any]:
     """Return ``ready``, ``nodes``, ``pods``, ``dns``, ``api``, ``etcd``, and in ``unknown`` what had no answer and why.
 
     ``kubectl``: the command's words; ``etcd``: kubespray, kubeadm, or empty where the API speaks for it; ``node``: the
     name of this control plane, whose etcd is asked.
     """
-    asked = {
+    asked: dict[str, Callable[[], Any]] = {
         "ready": lambda: _ready(kubectl),
         "nodes": lambda: [_node(each) for each in _get(kubectl, "nodes")],
         "pods": lambda: [_pod(each) for each in _get(kubectl, "pods", "--all-namespaces")],
@@ -30,7 +35,8 @@ def collect(kubectl, etcd, node):
     }
     if etcd:
         asked["etcd"] = lambda: _etcd(kubectl, etcd, node)
-    said, unknown = {}, {}
+    said: dict[str, Any] = {}
+    unknown: dict[str, str] = {}
     for name, ask in asked.items():
         try:
             said[name] = ask()
@@ -40,13 +46,13 @@ def collect(kubectl, etcd, node):
     return said
 
 
-def _run(words, **environment):
+def _run(words: Sequence[str], **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         words, capture_output=True, text=True, timeout=COMMAND_S, env={**os.environ, "LC_ALL": "C", **environment}
     )
 
 
-def _ready(kubectl):
+def _ready(kubectl: Sequence[str]) -> dict[str, Any]:
     """Return {"ok", "failed"}: the API's own checks that fail, etcd among them."""
     done = _run([*kubectl, "get", "--raw=/readyz?verbose", REQUEST])
     lines = (done.stdout + done.stderr).replace("\\n", "\n").splitlines()
@@ -56,14 +62,15 @@ def _ready(kubectl):
     return {"ok": done.returncode == 0, "failed": failed}
 
 
-def _get(kubectl, kind, *words):
+def _get(kubectl: Sequence[str], kind: str, *words: str) -> list[Item]:
     done = _run([*kubectl, "get", kind, *words, "--output=json", REQUEST])
     if done.returncode != 0:
         raise ValueError(done.stderr or f"kubectl ended with {done.returncode}")
-    return json.loads(done.stdout)["items"]
+    items: list[Item] = json.loads(done.stdout)["items"]
+    return items
 
 
-def _node(item):
+def _node(item: Item) -> dict[str, Any]:
     status = item.get("status", {})
     ready = _condition(status, "Ready")
     return {
@@ -75,7 +82,7 @@ def _node(item):
     }
 
 
-def _pod(item):
+def _pod(item: Item) -> dict[str, Any]:
     spec, status = item.get("spec", {}), item.get("status", {})
     containers = status.get("containerStatuses", [])
     waiting = [each["state"]["waiting"] for each in _containers(status) if each.get("state", {}).get("waiting")]
@@ -95,15 +102,15 @@ def _pod(item):
     }
 
 
-def _containers(status):
+def _containers(status: Item) -> list[Item]:
     return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
 
 
-def _condition(status, kind):
+def _condition(status: Item, kind: str) -> Item:
     return next((each for each in status.get("conditions", []) if each["type"] == kind), {})
 
 
-def _service(items):
+def _service(items: Sequence[Item]) -> dict[str, Any] | None:
     """Return the address and the first port of a service; None where there is none."""
     for item in items:
         address = item["spec"].get("clusterIP")
@@ -112,7 +119,7 @@ def _service(items):
     return None
 
 
-def _etcd(kubectl, provisioner, node):
+def _etcd(kubectl: Sequence[str], provisioner: str, node: str) -> list[dict[str, Any]]:
     """Return every member's endpoint: [{"endpoint", "health", "error"}]."""
     words = ["endpoint", "health", "--cluster", "--write-out=json"]
     if provisioner == "kubespray":

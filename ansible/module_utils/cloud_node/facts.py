@@ -10,7 +10,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 COMMAND_S = 10
 """Seconds that a command may take."""
@@ -34,13 +36,15 @@ EVIDENCE = {
 }
 
 
-def collect(address, names, reach, modules):
+def collect(
+    address: str, names: Sequence[str], reach: Sequence[Mapping[str, Any]], modules: Sequence[str]
+) -> dict[str, Any]:
     """Return the facts of this node, as plain data.
 
     ``address``: where the other nodes find it; ``names``: to be looked up; ``reach``: [{host, port}] to connect to;
     ``modules``: of the kernel.
     """
-    asked = {
+    asked: dict[str, Callable[[], Any]] = {
         "python": lambda: ".".join(str(part) for part in sys.version_info[:3]),
         "kernel": platform.release,
         "hostname": socket.gethostname,
@@ -59,7 +63,8 @@ def collect(address, names, reach, modules):
         "names": lambda: _each(_lookup, names),
         "reach": lambda: _each(_reach, ["{host}:{port}".format(**each) for each in reach]),
     }
-    facts, unknown = {}, {}
+    facts: dict[str, Any] = {}
+    unknown: dict[str, str] = {}
     for name, ask in asked.items():
         try:
             facts[name] = ask()
@@ -69,30 +74,30 @@ def collect(address, names, reach, modules):
     return facts
 
 
-def _read(path):
+def _read(path: str) -> str:
     return Path(path).read_text().strip()
 
 
-def _run(*words):
+def _run(*words: str) -> str:
     done = subprocess.run(words, capture_output=True, text=True, timeout=COMMAND_S, env={**os.environ, "LC_ALL": "C"})
     if done.returncode != 0:
         raise ValueError(f"{words[0]}: {done.stderr.strip() or done.returncode}")
     return done.stdout.strip()
 
 
-def _memory_mib():
+def _memory_mib() -> int:
     for line in _read("/proc/meminfo").splitlines():
         if line.startswith("MemTotal:"):
             return int(line.split()[1]) // 1024
     raise ValueError("/proc/meminfo has no MemTotal")
 
 
-def _swap():
+def _swap() -> list[str]:
     """Return the devices and files that are swapped to."""
     return [line.split()[0] for line in _read("/proc/swaps").splitlines()[1:] if line.strip()]
 
 
-def _cgroup():
+def _cgroup() -> dict[str, Any]:
     """Return the version at /sys/fs/cgroup, and version 2's controllers."""
     for line in _read("/proc/mounts").splitlines():
         _, place, kind = line.split()[:3]
@@ -101,7 +106,7 @@ def _cgroup():
     return {"version": 1, "controllers": []}
 
 
-def _disk(path):
+def _disk(path: str) -> dict[str, Any]:
     """Return a file system's device and what ordinary users may still write."""
     found = os.statvfs(path)
     return {
@@ -113,7 +118,7 @@ def _disk(path):
     }
 
 
-def _module(name):
+def _module(name: str) -> str:
     """Return loaded (or built in), loadable, or missing."""
     if Path("/sys/module", name).exists() or Path(EVIDENCE.get(name, "/none")).exists():
         return "loaded"
@@ -126,12 +131,12 @@ def _module(name):
     return "loadable"
 
 
-def _sysctl(name):
+def _sysctl(name: str) -> int | None:
     path = Path("/proc/sys", *name.split("."))
     return int(path.read_text()) if path.exists() else None
 
 
-def _interfaces(address):
+def _interfaces(address: str) -> list[dict[str, Any]]:
     """Return every interface with an IPv4 address; ``own``: the one that the other nodes find this node at."""
     found = []
     for link in json.loads(_run("ip", "-json", "address", "show")):
@@ -150,23 +155,23 @@ def _interfaces(address):
     return found
 
 
-def _gateway():
+def _gateway() -> str | None:
     """Return the default route's next address; None without a default route."""
     routes = json.loads(_run("ip", "-json", "-4", "route", "show", "default") or "[]")
     return routes[0].get("gateway") if routes else None
 
 
-def _synchronised():
+def _synchronised() -> str:
     """Return what systemd says of the clock: yes or no."""
     return _run("timedatectl", "show", "--property", "NTPSynchronized", "--value")
 
 
-def _each(ask, items):
+def _each(ask: Callable[[str], dict[str, Any]], items: Sequence[str]) -> dict[str, dict[str, Any]]:
     with concurrent.futures.ThreadPoolExecutor(LOOKUPS_AT_ONCE) as pool:
         return dict(pool.map(lambda item: (item, ask(item)), items))
 
 
-def _lookup(name):
+def _lookup(name: str) -> dict[str, Any]:
     """Return a name's IPv4 addresses; {"error"} where there are none."""
     try:
         found = socket.getaddrinfo(name, None, socket.AF_INET, socket.SOCK_STREAM)
@@ -175,7 +180,7 @@ def _lookup(name):
     return {"addresses": sorted({entry[4][0] for entry in found})}
 
 
-def _reach(place):
+def _reach(place: str) -> dict[str, Any]:
     """Connect to host:port; return how many milliseconds that took, or {"error"}."""
     host, _, port = place.rpartition(":")
     begun = time.monotonic()

@@ -8,6 +8,8 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 HEADERS = 28
 """Bytes of IPv4 and ICMP headers: a packet of MTU's size carries this much less."""
@@ -22,10 +24,17 @@ _IP_MTU_DISCOVER = 10
 _IP_PMTUDISC_DO = 2
 _ECHO_REQUEST, _ECHO_REPLY = 8, 0
 
+Answer = dict[str, Any]
+"""{"ms"} or {"error"}."""
 
-def ping(addresses, size, tries=TRIES):
+Sent = dict[int, tuple[str, int, float]]
+"""Number of a packet -> address, size, when it was sent."""
+
+
+def ping(addresses: Iterable[str], size: int, tries: int = TRIES) -> dict[str, Answer]:
     """Return address -> {"ms"} or {"error"} for packets of ``size`` bytes, headers included, that nobody fragments."""
-    left, found = list(dict.fromkeys(addresses)), {}
+    left: list[str] = list(dict.fromkeys(addresses))
+    found: dict[str, Answer] = {}
     for _ in range(tries):
         answers = _round(dict.fromkeys(left, size))
         found.update(answers)
@@ -35,7 +44,7 @@ def ping(addresses, size, tries=TRIES):
     return found
 
 
-def largest(addresses, most):
+def largest(addresses: Sequence[str], most: int) -> dict[str, int]:
     """Return address -> the largest packet in bytes that gets through and back, at most ``most``; 0: none."""
     low = dict.fromkeys(addresses, 0)
     high = dict.fromkeys(addresses, most)
@@ -55,10 +64,11 @@ def largest(addresses, most):
                 high[address] = size - 1
 
 
-def _round(sizes):
+def _round(sizes: Mapping[str, int]) -> dict[str, Answer]:
     """Send one packet to each address and wait for the answers."""
     number = os.getpid() & 0xFFFF
-    found, sent = {}, {}
+    found: dict[str, Answer] = {}
+    sent: Sent = {}
     if not sizes:
         return found
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as line:
@@ -77,7 +87,7 @@ def _round(sizes):
     return {address: found.get(address, {"error": "timeout"}) for address in sizes}
 
 
-def _take(line, number, sent, found, wait):
+def _take(line: socket.socket, number: int, sent: Sent, found: dict[str, Answer], wait: float) -> None:
     """Take in what has come; note the answers to what was sent."""
     while select.select([line], [], [], wait)[0]:
         packet, (address, _) = line.recvfrom(65535)
@@ -91,21 +101,21 @@ def _take(line, number, sent, found, wait):
         wait = 0
 
 
-def _packet(number, order, payload):
+def _packet(number: int, order: int, payload: int) -> bytes:
     body = b"\0" * max(payload, 0)
     head = struct.pack("!BBHHH", _ECHO_REQUEST, 0, 0, number, order)
     return struct.pack("!BBHHH", _ECHO_REQUEST, 0, _checksum(head + body), number, order) + body
 
 
-def _checksum(data):
+def _checksum(data: bytes) -> int:
     data += b"\0" * (len(data) % 2)
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
 
 
-def _words(error):
+def _words(error: OSError) -> str:
     if error.errno == errno.EMSGSIZE:
         return "too long for an interface, or for a hop on the way"
     return error.strerror or str(error)

@@ -13,7 +13,9 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 GREETING = "cloud-node"
 
@@ -25,7 +27,7 @@ _CLIENT_S = 20.0
 _CHUNK = 1 << 16
 
 
-def start(name, address, tcp, udp, seconds):
+def start(name: str, address: str, tcp: Sequence[int], udp: Sequence[int], seconds: float) -> dict[str, Any]:
     """Listen in the background for some seconds, after ending an earlier listener.
 
     Returns ``bound`` and ``taken``: lists of {protocol, port}; ``taken`` with ``by``, the programs that have the port.
@@ -34,7 +36,9 @@ def start(name, address, tcp, udp, seconds):
     control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     control.bind(_CONTROL)
     control.listen(1)
-    sockets, bound, taken = [], [], []
+    sockets: list[socket.socket] = []
+    bound: list[dict[str, Any]] = []
+    taken: list[dict[str, Any]] = []
     for protocol, ports in (("tcp", tcp), ("udp", udp)):
         for port in ports:
             try:
@@ -56,7 +60,7 @@ def start(name, address, tcp, udp, seconds):
     return {"bound": bound, "taken": taken}
 
 
-def stop():
+def stop() -> None:
     """End the listener of this node, if there is one; returns once its ports are free."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
         control.settimeout(_STOP_S)
@@ -65,7 +69,7 @@ def stop():
             control.recv(1)  # ends with the process
 
 
-def _open(protocol, address, port):
+def _open(protocol: str, address: str, port: int) -> socket.socket:
     kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
     opened = socket.socket(socket.AF_INET, kind)
     try:
@@ -80,7 +84,7 @@ def _open(protocol, address, port):
     return opened
 
 
-def _holders(protocol, port):
+def _holders(protocol: str, port: int) -> list[str]:
     """Return the names of the programs that listen on a port; the kernel's own sockets have none."""
     words = ["ss", "-H", "-l", "-n", "-p", "-t" if protocol == "tcp" else "-u", f"sport = :{port}"]
     try:
@@ -90,7 +94,7 @@ def _holders(protocol, port):
     return sorted({part.split('"')[0] for part in said.split('("')[1:]})
 
 
-def _in_background():
+def _in_background() -> bool:
     """Fork twice; return True in the grandchild, which holds neither the session nor its output open."""
     child = os.fork()
     if child:
@@ -106,22 +110,21 @@ def _in_background():
     return True
 
 
-def _serve(name, control, sockets, until):
+def _serve(name: str, control: socket.socket, sockets: Sequence[socket.socket], until: float) -> None:
     greeting = f"{GREETING} {name}".encode()
     with selectors.DefaultSelector() as selector:
         selector.register(control, selectors.EVENT_READ)
         for each in sockets:
-            selector.register(each, selectors.EVENT_READ)
+            selector.register(each, selectors.EVENT_READ, each)
         while (left := until - time.monotonic()) > 0:
             for key, _ in selector.select(left):
-                ready = key.fileobj
-                if ready is control:
+                if key.fileobj is control:
                     return
                 with suppress(OSError):
-                    _answer(ready, greeting)
+                    _answer(key.data, greeting)
 
 
-def _answer(ready, greeting):
+def _answer(ready: socket.socket, greeting: bytes) -> None:
     if ready.type == socket.SOCK_DGRAM:
         _, peer = ready.recvfrom(2048)
         ready.sendto(greeting + f" {time.time():.6f}".encode(), peer)
@@ -130,7 +133,7 @@ def _answer(ready, greeting):
     threading.Thread(target=_talk, args=(client, greeting), daemon=True).start()
 
 
-def _talk(client, greeting):
+def _talk(client: socket.socket, greeting: bytes) -> None:
     with client, suppress(OSError, ValueError):
         client.settimeout(_CLIENT_S)
         client.sendall(greeting + b"\n")

@@ -14,7 +14,9 @@ import os
 import socket
 import struct
 import subprocess
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from . import icmp
 from .probe import AT_ONCE, connect
@@ -27,34 +29,36 @@ _CLONE_NEWNET = 0x40000000
 _RCODES = {0: "no address", 2: "server failure", 3: "no such name", 5: "refused"}
 
 
-def probe(network, pods, services, dns, name):
+def probe(
+    network: str, pods: Sequence[str], services: Sequence[Mapping[str, Any]], dns: str | None, name: str
+) -> dict[str, Any]:
     """Return ``from``: the address asked from, ``pods``: address -> ping, ``services``: "address:port" -> as a port is
     reported, and ``dns``: {"addresses"} or {"error"} (None where there is no DNS service).
 
     ``network``: the range of pods; ``pods``: addresses; ``services``: [{address, port}]; ``dns``: address of the
     cluster's DNS; ``name``: to be looked up there.
     """
-    inside, own = _pod_here(network)
+    here = _pod_here(network)
 
-    def ask():
+    def ask() -> dict[str, Any]:
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
             connected = dict(pool.map(_service, services))
         return {
-            "from": own or "node",
+            "from": here[1] if here else "node",
             "pods": icmp.ping(pods, icmp.LEAST),
             "services": connected,
             "dns": resolve(dns, name) if dns else None,
         }
 
-    return _inside(inside, ask) if inside else ask()
+    return _inside(here[0], ask) if here else ask()
 
 
-def _service(place):
+def _service(place: Mapping[str, Any]) -> tuple[str, str]:
     return "{address}:{port}".format(**place), connect((place["address"], place["port"]), "")
 
 
-def _pod_here(network):
-    """Return the network namespace of a pod of this node and the pod's address; both None where there is none."""
+def _pod_here(network: str) -> tuple[Path, str] | None:
+    """Return the network namespace of a pod of this node and the pod's address; None where there is none."""
     wanted = ipaddress.ip_network(network)
     folder = Path(NAMESPACES)
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
@@ -66,10 +70,10 @@ def _pod_here(network):
         for address in found:
             if ipaddress.ip_address(address) in wanted:
                 return path, address
-    return None, None
+    return None
 
 
-def _inside(namespace, ask):
+def _inside(namespace: Path, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Return what ``ask`` returns in a network namespace, run in a process of its own."""
     reads, writes = os.pipe()
     child = os.fork()
@@ -77,7 +81,7 @@ def _inside(namespace, ask):
         os.close(reads)
         try:
             _enter(namespace)
-            said = {"result": ask()}
+            said: dict[str, Any] = {"result": ask()}
         except Exception as error:  # a child has no caller to raise to
             said = {"error": str(error) or type(error).__name__}
         with os.fdopen(writes, "w") as out:
@@ -90,10 +94,11 @@ def _inside(namespace, ask):
     said = json.loads(text or '{"error": "it was ended"}')
     if "error" in said:
         raise OSError(f"in {namespace}: {said['error']}")
-    return said["result"]
+    result: dict[str, Any] = said["result"]
+    return result
 
 
-def _enter(namespace):
+def _enter(namespace: Path) -> None:
     number = os.open(namespace, os.O_RDONLY)
     # os.setns came with Python 3.12
     if ctypes.CDLL(None, use_errno=True).setns(number, _CLONE_NEWNET) != 0:
@@ -101,8 +106,9 @@ def _enter(namespace):
     os.close(number)
 
 
-def resolve(server, name):
+def resolve(server: str, name: str) -> dict[str, Any]:
     """Ask a DNS server for a name's IPv4 addresses; return {"addresses"} or {"error"}."""
+    said = ""
     for _ in range(DNS_TRIES):
         number = int.from_bytes(os.urandom(2), "big")
         labels = b"".join(bytes([len(part)]) + part.encode() for part in name.strip(".").split("."))
@@ -118,12 +124,13 @@ def resolve(server, name):
     return {"error": said}
 
 
-def _read_answer(answer, number, question):
+def _read_answer(answer: bytes, number: int, question: int) -> dict[str, Any]:
     """Read a DNS answer whose question has a known length."""
     identifier, flags, _, count = struct.unpack_from("!HHHH", answer)
     if identifier != number:
         raise ValueError("an answer to another question")
-    place, found = question, []
+    place = question
+    found: list[str] = []
     for _ in range(count):
         while answer[place] and answer[place] < 0xC0:
             place += answer[place] + 1

@@ -6,6 +6,8 @@ import concurrent.futures
 import errno
 import socket
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from . import icmp
 from .listen import GREETING
@@ -18,8 +20,22 @@ UDP_S = 1.0
 TRANSFER_BYTES = 32 << 20
 TRANSFER_S = 5.0
 
+Place = tuple[str, int]
+"""Address and port."""
 
-def probe(name, peers, control_planes, ports, mtu, others=(), transfer=False):
+Clock = dict[str, float]
+"""{"offset_s", "error_s"}."""
+
+
+def probe(
+    name: str,
+    peers: Mapping[str, str],
+    control_planes: Sequence[str],
+    ports: Mapping[str, Mapping[str, Sequence[int]]],
+    mtu: int,
+    others: Sequence[str] = (),
+    transfer: bool = False,
+) -> dict[str, Any]:
     """Return ``pairs``: peer -> what became of it, and ``others``: address -> ping, for gateways and hosts.
 
     ``peers``: name -> address; ``ports``: control-plane and node -> {"tcp": [...], "udp": [...]}; ``mtu``: bytes. A
@@ -32,7 +48,7 @@ def probe(name, peers, control_planes, ports, mtu, others=(), transfer=False):
     full = icmp.ping(addresses, mtu)
     short = [each for each in addresses if "ms" in small[each] and "ms" not in full[each]]
     largest = icmp.largest(short, mtu)
-    pairs = {}
+    pairs: dict[str, dict[str, Any]] = {}
     for peer, address in peers.items():
         pairs[peer] = {"ping": small[address], "full": full[address], "ports": {}}
         if address in largest:
@@ -50,13 +66,13 @@ def probe(name, peers, control_planes, ports, mtu, others=(), transfer=False):
     return {"pairs": pairs, "others": {address: small[address] for address in others}}
 
 
-def _port(peers, peer, kind, port):
+def _port(peers: Mapping[str, str], peer: str, kind: str, port: int) -> tuple[str, str, str, Clock | None]:
     place = (peers[peer], port)
     said, clock = (connect(place, peer), None) if kind == "tcp" else echo(place, peer)
     return peer, f"{port}/{kind}", said, clock
 
 
-def connect(place, expected):
+def connect(place: Place, expected: str) -> str:
     """Connect by TCP and return what answers: ok (the listener expected), other NAME, open, or what went wrong."""
     try:
         with socket.create_connection(place, CONNECT_S) as line:
@@ -70,9 +86,9 @@ def connect(place, expected):
     return _who(said, expected)
 
 
-def echo(place, expected):
+def echo(place: Place, expected: str) -> tuple[str, Clock | None]:
     """Send datagrams until one is answered; return as ``connect``, and by how much the other clock is ahead."""
-    clock = None
+    result, clock = "timeout", None
     for _ in range(UDP_TRIES):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
             line.settimeout(UDP_S)
@@ -93,14 +109,14 @@ def echo(place, expected):
     return result, None
 
 
-def _who(said, expected):
+def _who(said: bytes, expected: str) -> str:
     words = said.decode(errors="replace").split()
     if not words or words[0] != GREETING or len(words) < 2:
         return "open"
     return "ok" if words[1] == expected else f"other {words[1]}"
 
 
-def _transfers(name, peers, pairs):
+def _transfers(name: str, peers: Mapping[str, str], pairs: dict[str, dict[str, Any]]) -> None:
     """One after the other, each node beginning behind itself: no node is then sent to by all at once."""
     behind = sorted(peer for peer in peers if peer > name) + sorted(peer for peer in peers if peer < name)
     for peer in behind:
@@ -114,7 +130,7 @@ def _transfers(name, peers, pairs):
             pairs[peer]["transfer_error"] = _words(error)
 
 
-def _send(place):
+def _send(place: Place) -> float:
     """Return megabits a second of a transfer that stops after some seconds or bytes, whichever comes first."""
     block = b"\0" * (1 << 16)
     with socket.create_connection(place, CONNECT_S) as line:
@@ -130,7 +146,7 @@ def _send(place):
     return round(sent * 8 / 1e6 / took, 1)
 
 
-def _until(line, word):
+def _until(line: socket.socket, word: bytes) -> None:
     said = b""
     while word not in said:
         got = line.recv(256)
@@ -139,7 +155,7 @@ def _until(line, word):
         said += got
 
 
-def _words(error):
+def _words(error: OSError) -> str:
     if error.errno == errno.ECONNREFUSED:
         return "refused"
     if error.errno in (None, errno.ETIMEDOUT):  # a socket's own time limit has no number
