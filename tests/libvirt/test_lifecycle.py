@@ -6,12 +6,18 @@ The tests build on each other in the file's order: each boot takes a minute or m
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cluster import preflight
 from cluster.leases import LeaseFile
+from cluster.render.inventory import inventory
+from cluster.report import Report
+from cluster.settings.load import from_file
 from lab.hypervisor import cards
 from tests.libvirt import stage
 from tests.libvirt.stage import Stage, machine, virsh
@@ -48,6 +54,36 @@ def test_the_vms_can_be_used(life: Stage) -> None:
         assert (status["status"], status["errors"]) == ("done", [])
         assert life.ssh(vm, "systemctl", "is-active", "qemu-guest-agent") == "active"
     assert life.ssh("control-1", "cat", "/etc/machine-id") != life.ssh("gpu-1", "cat", "/etc/machine-id")
+
+
+def preflight_of(life: Stage) -> Report:
+    """Ask the VMs as the program would, less what a small machine without a way out cannot have."""
+    settings = from_file(life.place.config_file)
+    # The one server that they reach: the network's own DNS.
+    mirrors = {"mirror": "192.168.200.1:53", "files": "http://192.168.200.1:53"}
+    settings = settings.model_copy(update={"registry": settings.registry.model_copy(update=mirrors)})
+    limits = replace(preflight.Limits.of(settings), memory_mib={"control-plane": 500, "node": 500}, free_mib={"/": 500})
+    hosts = life.run_dir / "preflight" / "hosts.yaml"
+    hosts.parent.mkdir(exist_ok=True)
+    hosts.write_text(inventory(settings))
+    log = hosts.with_name("log")
+    report = preflight.check(hosts, log, settings, Path(sys.executable).parent, limits=limits)
+    print(report, log.read_text() if not report.ok else "")
+    return report
+
+
+def test_preflight_of_the_vms(life: Stage) -> None:
+    assert preflight_of(life).problems == ()
+    life.ssh(
+        "gpu-1", "sudo dd if=/dev/zero of=/swap bs=1M count=8 status=none; sudo mkswap -q /swap; sudo swapon /swap"
+    )
+    life.ssh("control-1", "sudo date --set '+1 hour'")
+    try:
+        report = preflight_of(life)
+    finally:
+        life.ssh("control-1", "sudo date --set '-1 hour'")
+        life.ssh("gpu-1", "sudo swapoff /swap; sudo rm /swap")
+    assert {(each.node, each.what) for each in report.problems} == {("gpu-1", "swap"), ("control-1", "clock")}
 
 
 def test_nobody_logs_in_with_a_password(life: Stage) -> None:
