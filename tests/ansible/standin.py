@@ -568,9 +568,10 @@ def delete(state: State, words: list[str]) -> None:
 
 
 def apply(state: State, words: list[str]) -> None:
-    text = Path(option(words, "--filename")).read_text()
-    print("daemonset.apps/calico-node " + ("unchanged" if state.get("calico") == text else "configured"))
-    state["calico"] = text
+    path = Path(option(words, "--filename"))
+    applied = state.setdefault("applied", {})
+    print(f"{path.stem} " + ("unchanged" if applied.get(path.stem) == path.read_text() else "configured"))
+    applied[path.stem] = path.read_text()
 
 
 def execute(state: State, words: list[str]) -> None:

@@ -28,6 +28,7 @@ def sound(world: World) -> None:
         assert not node["spec"].get("unschedulable")
 
 
+@pytest.mark.slow
 def test_one_server_and_an_agent_and_a_second_run_changes_nothing(world: Worlds) -> None:
     made = world(provisioner="k3s", workers=1, mirror="mirror.lan:5000/all")
     ran = install(made)

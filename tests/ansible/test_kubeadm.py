@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from tests.ansible.conftest import Worlds
 from tests.ansible.world import Ran, World
@@ -46,6 +47,13 @@ def test_a_first_run_installs_in_order_and_a_second_changes_nothing(world: World
         ["cp-1", "token", "delete"],
     ]
     assert made.cluster()["nodes"]["cp-1"]["spec"]["taints"] == [{"key": TAINT, "effect": "NoSchedule"}]
+    applied = made.cluster()["applied"]
+    assert set(applied) == {"calico", "local-path", "metrics-server"}
+    assert f'value: "{made.settings.network.pods}"' in applied["calico"]
+    assert f'veth_mtu: "{made.settings.network.mtu - 50}"' in applied["calico"]
+    assert not [name for name, text in applied.items() if "{{" in text]
+    for name in ("local-path", "metrics-server"):
+        assert all(isinstance(each, dict) and each["kind"] for each in yaml.safe_load_all(applied[name]))
     assert [again.changed for again in install(made)] == [{}, {}, {}]
     told = made.play("installed.yml").told
     assert told["worker-1"] == {
@@ -59,6 +67,7 @@ def test_a_first_run_installs_in_order_and_a_second_changes_nothing(world: World
     assert "--token" not in "".join(each.output for each in ran)
 
 
+@pytest.mark.slow
 def test_a_wrong_checksum_is_refused_and_nothing_is_put_into_place(world: Worlds) -> None:
     made = world(workers=0)
     (path,) = made.folder.glob("web/**/runc.amd64")
@@ -73,20 +82,18 @@ def test_a_wrong_checksum_is_refused_and_nothing_is_put_into_place(world: Worlds
 
 
 def killed(made: World, playbook: str, after: int) -> None:
-    """Kill a play after a number of results, and see that the next run comes to the same end."""
+    """Kill a play after a number of results."""
     ran = made.play(playbook, kill_after=after)
-    assert ran.status == 137 or not ran.status, ran.output[-2000:]
+    assert ran.status == 137, ran.output[-2000:]
 
 
 def test_killed_here_and_there_an_installation_comes_to_the_same_end(world: Worlds) -> None:
-    made = world(workers=1)
-    killed(made, NODES, 53)
+    made = world(workers=0)
+    killed(made, NODES, 25)
     install(made, NODES)
-    killed(made, CONTROL_PLANE, 9)
-    killed(made, CONTROL_PLANE, 17)
-    install(made, CONTROL_PLANE)
-    killed(made, WORKERS, 11)
-    install(made)
+    killed(made, CONTROL_PLANE, 11)
+    killed(made, CONTROL_PLANE, 20)
+    install(made, NODES, CONTROL_PLANE)
     sound(made)
 
 

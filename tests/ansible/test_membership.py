@@ -77,6 +77,20 @@ def test_a_node_whose_vm_is_gone_from_the_inventory_is_removed_and_may_come_back
 
 
 @pytest.mark.slow
+def test_vms_that_do_not_answer_are_passed_over(world: Worlds) -> None:
+    made = world(control_planes=2, workers=1)
+    install(made)
+    made.silent = {"cp-1", "worker-1"}
+    told = made.play(INSTALLED).told
+    assert told.keys() == {"cp-2"}
+    assert {node["name"] for node in told["cp-2"]["nodes"]} == {"cp-1", "cp-2", "worker-1"}
+    ran = made.play(REMOVE, "cp-2", removed=["worker-1"])
+    assert ran.status == 0, ran.output[-3000:]
+    assert set(made.cluster()["nodes"]) == {"cp-1", "cp-2"}
+    assert made.cluster()["violations"] == []
+
+
+@pytest.mark.slow
 def test_pods_that_do_not_go_keep_their_node_cordoned_and_are_named(world: Worlds) -> None:
     made = world(workers=2)
     install(made)

@@ -100,12 +100,13 @@ class Ran:
 
 @dataclass
 class World:
-    """Nodes, their cluster, and the web server. ``extra``: variables of every play."""
+    """Nodes, their cluster, and the web server. ``extra``: variables of every play; ``silent``: nodes out of reach."""
 
     folder: Path
     settings: Settings
     url: str
     extra: dict[str, Any] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
 
     @property
     def shared(self) -> Path:
@@ -221,6 +222,8 @@ class World:
                 "ansible_python_interpreter": str(self.shared / f"python-{name}"),
                 "ansible_remote_tmp": str(self.shared / f"tmp-{name}"),
             }
+            if name in self.silent:
+                values |= {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
         folder = self.folder / "inventory"
         put(folder / "group_vars/all/cluster.yml", yaml.safe_dump(self.variables()).encode())
         put(folder / "hosts.yaml", yaml.safe_dump(body, sort_keys=False).encode())
