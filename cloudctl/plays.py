@@ -44,5 +44,6 @@ def log(root: Path, stack: str, name: str) -> Path:
 
 
 def progress(task: str) -> None:
-    """Say on standard error what is being done."""
-    console.note(f"... {task}")
+    """Say on standard error what is being asked; tasks that only hand on an answer are left out."""
+    if not task.startswith("Tell "):
+        console.note(f"... {task}")

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +18,8 @@ from cluster.preflight import Limits
 from cluster.report import Report
 from tests.network.kube import Kube, node_item, pod_item
 from tests.network.site import Site
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +88,22 @@ def test_net_check_of_whole_ways(site: Site, kube: Kube) -> None:
         assert (way.hop, way.packet, way.pods) == (None, 1500, True)
         assert way.mbps and way.mbps > 1
         assert 0 < way.ports_open == way.ports
+
+
+def test_the_command_on_real_nodes(site: Site, kube: Kube) -> None:
+    """``cloudctl net check`` as a user runs it, from the project's folder."""
+    settings = site.settings()
+    (site.folder / "Pulumi.yaml").write_text("name: inference-cloud\nruntime: python\n")
+    inventory = site.folder / ".cloud" / "site" / "inventory" / "hosts.yaml"
+    inventory.parent.mkdir(parents=True)
+    inventory.write_text(site.inventory(settings).read_text())
+    environment = {**os.environ, "PATH": f"{site.ansible}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "cloudctl", "net", "check", "--stack", "site"]
+    done = subprocess.run(command, cwd=site.folder, env=environment, capture_output=True, text=True)
+    print(done.stdout, done.stderr)
+    assert done.returncode == 0
+    assert "6 of 6 ways are whole" in done.stdout
+    assert done.stderr.splitlines()[0] == "... Ask each node about itself"
 
 
 def test_the_first_broken_hop_is_named(site: Site, kube: Kube) -> None:
