@@ -16,9 +16,10 @@ from cluster.ansible.events import Event
 from cluster.check import pods
 from cluster.check.model import Cluster
 from cluster.net.hops import Way, ways
-from cluster.preflight import Limits
+from cluster.preflight import Limits, node
 from cluster.preflight import ways as between
 from cluster.probe import ask, failures, needed
+from cluster.probe.alone import alone
 from cluster.probe.model import nodes
 from cluster.report import Report
 from cluster.settings.model import Settings
@@ -63,13 +64,16 @@ def check(
     def run(what: Play) -> Outcome:
         return play(what, lambda event: _say(event, say))
 
-    outcome = run(
-        Play("preflight.yml", inventory, log, ansible=ansible, extra={"look": ask.look(settings, transfer=True)})
-    )
+    variables = {"look": ask.look(settings, transfer=True)}
+    with alone(inventory, say):
+        outcome = run(Play("preflight.yml", inventory, log, ansible=ansible, extra=variables))
     addresses = {machine.name: str(machine.address) for machine in settings.machines}
     found = nodes(outcome.told)
     problems = failures.problems(outcome.failures, settings.access.user, addresses, str(log))
     problems += between.judge(found, needed(settings), limits or Limits.of(settings))
+    for machine in settings.machines:
+        if machine.name in found and (facts := found[machine.name].facts):
+            problems += node.names(machine, facts, addresses)
     cluster, probed, failed = checks.through(inventory, log, settings, ansible, run=run)
     problems += [*failed, *pods.judge(probed, cluster)] if cluster else []
     told = pods.notes(probed, cluster) if cluster else ["no cluster answered: pods and services were not asked for"]

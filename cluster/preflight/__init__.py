@@ -13,6 +13,7 @@ from cluster.ansible.events import Event
 from cluster.preflight.judge import judge, notes
 from cluster.preflight.limits import Limits
 from cluster.probe import ask, failures
+from cluster.probe.alone import alone
 from cluster.probe.model import nodes
 from cluster.report import Report
 from cluster.settings.model import Settings
@@ -43,7 +44,8 @@ def check(
             say(event.name)
 
     variables = {"look": ask.look(settings)}
-    outcome = play(Play("preflight.yml", inventory, log, ansible=ansible, extra=variables), watch)
+    with alone(inventory, say):
+        outcome = play(Play("preflight.yml", inventory, log, ansible=ansible, extra=variables), watch)
     names = [machine.name for machine in settings.machines]
     addresses = {machine.name: str(machine.address) for machine in settings.machines}
     told = nodes(outcome.told)

@@ -22,7 +22,7 @@ def judge(machine: Machine, facts: Facts, limits: Limits, addresses: Mapping[str
     yield from _size(machine, facts, limits)
     yield from _disks(machine, facts, limits)
     yield from _kernel(machine, facts, limits)
-    yield from _names(machine, facts, addresses)
+    yield from names(machine, facts, addresses)
     yield from _places(machine, facts)
 
 
@@ -134,7 +134,8 @@ def _sysctl(machine: Machine, facts: Facts, limits: Limits) -> Iterator[Problem]
             yield Problem(machine.name, f"sysctl {name}", str(found), f"{least} at least", remedy)
 
 
-def _names(machine: Machine, facts: Facts, addresses: Mapping[str, str]) -> Iterator[Problem]:
+def names(machine: Machine, facts: Facts, addresses: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield the names that do not resolve on a node, or to another address than they should."""
     say = partial(Problem, machine.name)
     unresolved = [name for name, said in facts.names.items() if "error" in said]
     dns = "which DNS servers it asks: resolvectl status, or /etc/resolv.conf; settings: network.dns"
