@@ -31,7 +31,8 @@ def look(site: Site, group: str = "kube_node", most: float = 0, heard: list[str]
     settings = site.settings()
     log = site.folder / "check.log"
     said = heard if heard is not None else []
-    wait = Wait(most=most, every=0.5)
+    passed = [0.0]  # only waiting counts: a look takes as long as the machine is busy
+    wait = Wait(most, 2.0, lambda: sum(passed), passed.append)
     report = check.check(site.inventory(settings), log, group, settings, site.ansible, wait=wait, say=said.append)
     print(report, log.read_text()[-2500:])
     return report
