@@ -131,7 +131,7 @@ class World:
 
     def make(self, names: Sequence[str] = ()) -> None:
         """Make nodes, with nothing of an earlier one of that name left."""
-        shutil.copy(HERE / "standin.py", self.shared)
+        shutil.copy(HERE / "node_tools.py", self.shared)
         for name in names or self.names:
             root = self.root(name)
             shutil.rmtree(root, ignore_errors=True)
@@ -164,10 +164,8 @@ class World:
 
     def script(self, name: str, version: str) -> str:
         """Return the text of a stand-in that says it is of a version."""
-        standin = self.shared / "standin.py"
-        return (
-            f'#!/bin/sh\n# {name} {version}\nexec /usr/bin/python3 -B {standin} {self.shared} {name} {version} "$@"\n'
-        )
+        tools = self.shared / "node_tools.py"
+        return f'#!/bin/sh\n# {name} {version}\nexec /usr/bin/python3 -B {tools} {self.shared} {name} {version} "$@"\n'
 
     # -- downloads --
 
@@ -362,7 +360,8 @@ def why_not() -> str:
     """Return why nodes cannot be made on this machine, empty where they can."""
     if shutil.which("unshare") is None or not Path("/usr/bin/python3").exists():
         return "needs unshare and /usr/bin/python3"
-    tried = subprocess.run([*namespace(), "true"], capture_output=True, text=True)
+    mounts = "mount --rbind /usr /mnt && mount --bind /dev /mnt/local && mount -t proc proc /proc"
+    tried = subprocess.run([*namespace(), "sh", "-c", mounts], capture_output=True, text=True)
     return "" if tried.returncode == 0 else f"no namespaces here: {tried.stderr.strip()}"
 
 

@@ -1,6 +1,6 @@
 """Stand-ins for what a node runs: kubeadm, kubelet, kubectl, k3s, containerd, systemctl and the kernel's tools.
 
-One file for all of them, run by small scripts as ``standin.py SHARED NAME VERSION ARGUMENT...`` in a node's root. They
+One file for all of them, run in a node's root by small scripts: ``node_tools.py SHARED NAME VERSION ARGUMENT...``. They
 keep the laws of the real ones as far as the playbooks meet them: kubeadm init refuses where something lies already,
 join wants a token that is known and a certificate key that was uploaded, an upgrade goes up one minor at a time, a
 kubelet is never newer than the API server, a drain waits for PodDisruptionBudgets. What no tool refuses and
