@@ -88,8 +88,8 @@ def _release(resource: Resource, config: Config) -> Iterator[Violation]:
         return
     if pinned is None and not others:
         yield Violation(
-            f"{resource.name}: chart {name} is not pinned; add it to cluster/versions/charts.py, or to the policy's"
-            " configuration: versions.more_charts"
+            f"{resource.name}: chart {name} is not pinned; add it to cluster/versions/charts.py, or to the policy"
+            " pack's configuration: versions.more_charts"
         )
     else:
         wanted = ", ".join([*([pinned.version] if pinned else []), *map(str, others)])

@@ -25,7 +25,8 @@ def judged(cloudctl: Run, project: Project, code: int, **sections: Any) -> dict[
     return data
 
 
-def test_the_tables(cloudctl: Run) -> None:
+def test_the_tables(cloudctl: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")  # in less, cells are folded
     result = cloudctl("versions")
     assert result.exit_code == 0
     assert max(len(line) for line in result.stdout.splitlines() if line.startswith("│")) <= 100

@@ -164,5 +164,5 @@ def test_the_machine_is_described_without_its_name(tmp_path: Path) -> None:
 
 
 def test_an_unknown_figure_is_refused() -> None:
-    with pytest.raises(InputError, match="'speed' is not measured; one of prod, scale, pack, makespan, boot"):
+    with pytest.raises(InputError, match="'speed' is not measured; one of prod, scale, pack, makespan, play, boot"):
         bench(only=["speed"])

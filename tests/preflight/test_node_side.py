@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -25,7 +26,11 @@ def helper(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(ROOT / "module_utils"))
 
     def load(name: str) -> Any:
-        return importlib.import_module(f"cloud_node.{name}")
+        module = importlib.import_module(f"cloud_node.{name}")
+        if name == "listen":
+            # A node has one listener, this machine one for each test that runs at the moment.
+            monkeypatch.setattr(module, "_CONTROL", f"\0cloud-node-test-{os.getpid()}")
+        return module
 
     return load
 

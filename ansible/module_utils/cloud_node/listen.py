@@ -46,7 +46,7 @@ def start(name: str, address: str, tcp: Sequence[int], udp: Sequence[int], secon
                 bound.append({"protocol": protocol, "port": port})
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
-                    for each in sockets:
+                    for each in (control, *sockets):
                         each.close()
                     raise OSError(error.errno, f"{address}:{port}/{protocol}: {error.strerror}") from None
                 taken.append({"protocol": protocol, "port": port, "by": _holders(protocol, port)})
