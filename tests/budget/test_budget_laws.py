@@ -44,7 +44,7 @@ def through_the_engine(value: Any) -> Any:
 
 
 @given(hosts(), plans(), demands(index=9))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_one_more_vm_never_takes_a_refusal_away(facts: HostFacts, plan: list[VmDemand], more: VmDemand) -> None:
     before = {(each.code, each.vm) for each in refusals(judged(plan, facts))}
     after = {(each.code, each.vm) for each in refusals(judged([*plan, more], facts))}
@@ -52,7 +52,7 @@ def test_one_more_vm_never_takes_a_refusal_away(facts: HostFacts, plan: list[VmD
 
 
 @given(hosts(), plans())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_sum_is_refused_exactly_when_it_is_too_large(facts: HostFacts, plan: list[VmDemand]) -> None:
     codes = {each.code for each in judged(plan, facts)}
     others = [each for each in facts.domains if each.owner != OWNER and each.state in ("running", "paused")]
@@ -68,7 +68,7 @@ def test_a_sum_is_refused_exactly_when_it_is_too_large(facts: HostFacts, plan: l
 
 
 @given(hosts(), plans())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_own_vms_of_the_same_names_change_nothing(facts: HostFacts, plan: list[VmDemand]) -> None:
     without = facts.model_copy(update={"domains": tuple(each for each in facts.domains if each.owner != OWNER)})
     taken = {each.name for each in without.domains}
@@ -83,7 +83,7 @@ def test_own_vms_of_the_same_names_change_nothing(facts: HostFacts, plan: list[V
 
 
 @given(hosts(), plans())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_every_finding_says_what_and_what_to_do(facts: HostFacts, plan: list[VmDemand]) -> None:
     for finding in judged(plan, facts):
         assert finding.message
@@ -94,7 +94,7 @@ def test_every_finding_says_what_and_what_to_do(facts: HostFacts, plan: list[VmD
 
 
 @given(hosts(), plans())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_facts_survive_the_engine_with_the_same_refusals(facts: HostFacts, plan: list[VmDemand]) -> None:
     props = supply_props(facts, OWNER, LIMITS, plan)
     back = facts_from_props(through_the_engine(json.loads(json.dumps(props))))
@@ -112,7 +112,7 @@ def test_facts_survive_the_engine_with_the_same_refusals(facts: HostFacts, plan:
 
 
 @given(hosts(), st.sampled_from(["nvidia", "vfio-pci", None]))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_supply_is_the_same_before_and_after_our_vms(facts: HostFacts, driver: str | None) -> None:
     (place,) = facts.pools
     # Put there, not assumed: with three hosts of four thrown away, hypothesis gives up now and then.
@@ -155,7 +155,7 @@ def test_supply_is_the_same_before_and_after_our_vms(facts: HostFacts, driver: s
 
 
 @given(hosts())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_facts_survive_their_file(facts: HostFacts) -> None:
     import yaml
 
@@ -163,7 +163,6 @@ def test_facts_survive_their_file(facts: HostFacts) -> None:
 
 
 @given(plans())
-@settings(deadline=None)
 def test_demands_and_limits_survive_the_engine(plan: list[VmDemand]) -> None:
     for vm in plan:
         assert demand_from_props(through_the_engine(json.loads(json.dumps(demand_props(vm))))) == vm

@@ -20,7 +20,7 @@ def refused(plan: Settings, facts: dict[str, HostFacts]) -> list[str]:
 
 
 @given(stacks(), hosts("workstation"), hosts("workstation-2"))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_what_is_proposed_passes_and_what_fits_is_left_alone(stack: Settings, one: HostFacts, two: HostFacts) -> None:
     facts = {"workstation": one, "workstation-2": two}
     fit = nearest_fit(stack, facts, OWNER)
@@ -44,7 +44,7 @@ def test_what_is_proposed_passes_and_what_fits_is_left_alone(stack: Settings, on
 
 
 @given(stacks(), hosts("workstation"))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_nothing_grows_and_every_change_is_told(stack: Settings, facts: HostFacts) -> None:
     every = {"workstation": facts, "workstation-2": facts.model_copy(update={"name": "workstation-2"})}
     fit = nearest_fit(stack, every, OWNER)
@@ -65,7 +65,7 @@ def test_nothing_grows_and_every_change_is_told(stack: Settings, facts: HostFact
 
 
 @given(st.integers(20, 96), st.integers(30, 300))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_plan_is_shrunk_no_further_than_needed(prod: Settings, twin: Twin, cores: int, memory: int) -> None:
     base = twin("workstation")
     facts = base.model_copy(

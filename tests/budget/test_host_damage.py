@@ -60,13 +60,13 @@ def whole(facts: HostFacts) -> None:
 @example(PROBES[0])
 @example("")
 @example("@@ memory\n192 000000\n")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_damaged_answer_makes_facts_with_gaps(text: str) -> None:
     whole(assemble("h", split(text), "inference-cloud"))
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_damaged_answer_of_libvirt_alone(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(FAR.read)))
     read = {**FAR.read, name: data.draw(damaged([FAR.read[name]]))}
@@ -74,7 +74,7 @@ def test_a_damaged_answer_of_libvirt_alone(data: st.DataObject) -> None:
 
 
 @given(st.text(max_size=400))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_parsers_of_lines_leave_out_what_they_do_not_know(text: str) -> None:
     parse_routes("header\n" + text)
     parse_answers(text)

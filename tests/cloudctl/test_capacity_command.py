@@ -221,7 +221,7 @@ def plans(draw: st.DrawFn) -> HostPlan:
 
 
 @given(plans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_sums_shown_are_those_of_the_verdict(plan: HostPlan) -> None:
     """What the table calls short is exactly what the verdict calls insufficient."""
     short = {total.resource.split(",")[0] for total in view.sums(plan) if total.need > total.have}

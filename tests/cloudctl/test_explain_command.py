@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudctl import failures
@@ -101,7 +101,6 @@ def test_a_log_without_failures_and_no_log_at_all(cloudctl: Run, tmp_path: Path)
 
 
 @given(st.data())
-@settings(deadline=None)
 def test_a_damaged_log_never_fails(data: st.DataObject) -> None:
     text = captured(data.draw(st.sampled_from(["up-no-tools.txt", "up-libvirtd-killed.events.jsonl"])))
     start = data.draw(st.integers(0, len(text)))

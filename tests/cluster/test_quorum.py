@@ -169,7 +169,7 @@ kept = st.sampled_from(["stays", "other image", "other shape", "gone from the pl
 
 
 @given(st.lists(kept, min_size=1, max_size=7))
-@budget(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@budget(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_let_pass_keeps_more_than_half_of_the_members_running(tmp_path: Path, fates: list[str]) -> None:
     before = stack(tmp_path, planes=len(fates))
     changes: Any = {}

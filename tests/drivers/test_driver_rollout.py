@@ -290,7 +290,7 @@ def settled(there: World, version: str) -> None:
 KILLS = st.tuples(st.sampled_from(["before", "after"]), st.integers(1, 90))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.data())
 def test_killed_at_any_calls_it_ends_all_new_or_all_old(data: st.DataObject) -> None:
     cards = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=4), "cards")
@@ -312,7 +312,7 @@ def test_killed_at_any_calls_it_ends_all_new_or_all_old(data: st.DataObject) -> 
     settled(there, NEW if well else OLD)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_another_wish_in_the_midst_is_followed_from_there(data: st.DataObject) -> None:
     broken = data.draw(st.sets(st.sampled_from([("gpu-2", NEW), ("gpu-3", OTHER)])), "broken")

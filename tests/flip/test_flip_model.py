@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.flip.journal import Journal, JournalFile
@@ -226,7 +226,7 @@ def test_killed_at_every_place_it_goes_on_and_back(target: Target, then: str) ->
 RUNS = st.lists(st.tuples(st.sampled_from(["serve", "train"]), st.integers(0, 90)), max_size=5)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(model_worlds(), RUNS, st.sampled_from(["serve", "train"]))
 def test_whatever_is_killed_whenever_nothing_is_lost(
     world: ModelWorld, runs: list[tuple[Target, int]], last: Target
@@ -248,7 +248,7 @@ def test_whatever_is_killed_whenever_nothing_is_lost(
     assert shared_cards(world) == cards
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30)
 @given(model_worlds(), st.sampled_from(["serve", "train"]))
 def test_a_flip_that_is_through_has_nothing_left_to_do(world: ModelWorld, target: Target) -> None:
     hpc = world.settings.hpc

@@ -245,7 +245,7 @@ class SharedWorld(World):
 TestWorld = World.TestCase
 TestSharedWorld = SharedWorld.TestCase
 for case in (TestWorld, TestSharedWorld):
-    case.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+    case.settings = settings(max_examples=100, stateful_step_count=40)
 
 
 def test_a_third_one_is_in_the_way_of_a_transfer() -> None:

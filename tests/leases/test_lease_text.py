@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.leases import Book, Lease, Seen, Update
@@ -44,13 +44,11 @@ books = st.builds(
 
 
 @given(books)
-@settings(deadline=None)
 def test_what_is_written_reads_back(book: Book) -> None:
     assert parse(dump(book)) == book
 
 
 @given(books, st.data())
-@settings(deadline=None)
 def test_a_text_that_was_cut_off_is_never_taken_for_a_whole_one(book: Book, data: st.DataObject) -> None:
     text = dump(book)
     end = data.draw(st.integers(0, len(text) - 2))  # the last character is the newline
@@ -66,7 +64,6 @@ json_values = st.recursive(
 
 
 @given(books, st.data())
-@settings(deadline=None)
 def test_any_value_out_of_place_is_refused_or_reads_as_a_book(book: Book, data: st.DataObject) -> None:
     raw: Any = json.loads(dump(book))
     places: list[tuple[Any, Any]] = [(raw, key) for key in raw]

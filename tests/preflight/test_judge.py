@@ -253,7 +253,7 @@ def broken(draw: st.DrawFn) -> tuple[int, Told]:
 
 
 @given(broken())
-@effort(max_examples=150, deadline=None)
+@effort(max_examples=150)
 def test_whatever_is_told_is_judged_with_a_remedy_each(case: tuple[int, Told]) -> None:
     workers, said = case
     before = copy.deepcopy(said)

@@ -93,7 +93,7 @@ definitions = st.builds(
 
 @needs_xsltproc
 @given(definitions)
-@budget(max_examples=60, deadline=None)
+@budget(max_examples=60)
 def test_every_function_of_every_card_is_there_once_whatever_else_the_vm_has(vm: Definition) -> None:
     root = root_of(vm)
     wanted = sorted({function for every in vm.functions for function in every})

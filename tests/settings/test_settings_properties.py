@@ -77,7 +77,7 @@ def mutated(draw: st.DrawFn) -> dict[str, Any]:
     return raw
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(mutated(), st.booleans())
 def test_any_mutation_gives_settings_or_problems(raw: dict[str, Any], sealed: bool) -> None:
     try:
@@ -94,7 +94,7 @@ def test_any_mutation_gives_settings_or_problems(raw: dict[str, Any], sealed: bo
         assert not sealed or (made.secrets and made.access.ssh_public_key)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(mutated(), st.sampled_from(sorted(GOOD_SECRETS)), st.sampled_from(["str", "list", "dict"]))
 def test_no_secret_is_ever_shown(raw: dict[str, Any], name: str, shape: str) -> None:
     wrong = {"str": "admin" + SECRET, "list": [SECRET], "dict": {SECRET: SECRET}}[shape]
@@ -105,7 +105,7 @@ def test_no_secret_is_ever_shown(raw: dict[str, Any], name: str, shape: str) -> 
     assert SECRET not in str(caught.value)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_any_damage_to_the_text_gives_settings_or_problems(tmp_path: Path, data: st.DataObject) -> None:
     text = (ROOT / "Pulumi.prod.yaml").read_text()
@@ -119,7 +119,7 @@ def test_any_damage_to_the_text_gives_settings_or_problems(tmp_path: Path, data:
         assert error.problems and not JARGON.search(str(error))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=200))
 def test_any_bytes_give_problems(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "Pulumi.bytes.yaml"
@@ -128,7 +128,7 @@ def test_any_bytes_give_problems(tmp_path_factory: pytest.TempPathFactory, data:
         from_file(path)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(mutated())
 def test_round_trip(raw: dict[str, Any]) -> None:
     """What settings say of themselves, by JSON or YAML, makes the same settings."""
@@ -172,7 +172,7 @@ FAULTS: dict[str, Change] = {
 }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sets(st.sampled_from(sorted(FAULTS)), min_size=1))
 def test_independent_faults_are_all_reported(chosen: set[str]) -> None:
     raw = changed(put("secrets", dict(GOOD_SECRETS)), *(FAULTS[path] for path in sorted(chosen)))
