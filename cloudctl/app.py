@@ -15,6 +15,7 @@ from cloudctl.commands import (
     gpus,
     host,
     init,
+    models,
     net,
     phases,
     power,
@@ -64,5 +65,6 @@ app.command("stop")(power.stop)
 app.add_typer(flip.app, name="flip")
 app.command("preflight")(preflight.preflight)
 app.add_typer(net.app, name="net")
+app.add_typer(models.app, name="models")
 app.command("recover")(recover.recover)
 app.command("explain")(explain.explain)
