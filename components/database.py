@@ -5,19 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_kubernetes.core.v1 import Secret
 
-from cluster.render.container_images import image
-from cluster.render.values import cloudnative_pg, resources
+from cluster.render import credentials
+from cluster.render.values import cloudnative_pg, postgres_cluster
 from cluster.settings.model import Settings
 from components import kube
 from components.base import TaskComponent
 
 _API = "postgresql.cnpg.io/v1"
 _CLUSTER = "postgres"
-_OWNER = "mlflow"
-_DATABASE = "mlflow"
-_AUTH_DATABASE = "mlflow_auth"
 
 
 @dataclass(frozen=True)
@@ -62,14 +58,16 @@ class Database(TaskComponent):
         )
         space = kube.namespace(self, "database", "restricted")
         where = kube.name_of(space)
-        password = kube.sealed(settings).postgres_password
-        owner = kube.secret(self, "postgres-owner", where, {"username": _OWNER, "password": password})
+        login = credentials.database_owner(kube.sealed(settings))
+        owner = kube.secret_of(self, where, login)
         cluster = kube.custom(
             self,
             _CLUSTER,
             (_API, "Cluster"),
             {"name": _CLUSTER, "namespace": where, "annotations": _until_ready("condition=Ready")},
-            _cluster_spec(settings, owner, args.storage_class),
+            postgres_cluster.cluster(
+                settings, owner_secret=kube.known_after(login.name, owner), storage_class=args.storage_class
+            ),
             # no value of the release goes in here, but the operator's CRDs and its webhook must answer first
             depends_on=[operator],
         )
@@ -83,7 +81,7 @@ class Database(TaskComponent):
                 "namespace": where,
                 "annotations": _until_ready("jsonpath={.status.applied}=true"),
             },
-            {"name": _AUTH_DATABASE, "owner": _OWNER, "cluster": {"name": cluster_name}},
+            postgres_cluster.auth_database(cluster_name),
         )
         kube.custom(
             self,
@@ -97,10 +95,10 @@ class Database(TaskComponent):
         )
         self.access = DatabaseAccess(
             host=kube.known_after(f"{_CLUSTER}-rw.database.svc.cluster.local", cluster),
-            database=kube.known_after(_DATABASE, cluster),
-            auth_database=kube.known_after(_AUTH_DATABASE, second),
-            user=_OWNER,
-            password=pulumi.Output.secret(password.get_secret_value()),
+            database=kube.known_after(credentials.DATABASE, cluster),
+            auth_database=kube.known_after(credentials.AUTH_DATABASE, second),
+            user=credentials.DATABASE_OWNER,
+            password=pulumi.Output.secret(kube.sealed(settings).postgres_password.get_secret_value()),
         )
         self.register_outputs({"host": self.access.host, "database": self.access.database})
 
@@ -108,22 +106,3 @@ class Database(TaskComponent):
 def _until_ready(condition: str) -> dict[str, str]:
     """Annotations that make the provider wait: a custom resource counts as made when the API server has it."""
     return {"pulumi.com/waitFor": condition, "pulumi.com/timeoutSeconds": "900"}
-
-
-def _cluster_spec(settings: Settings, owner: Secret, storage_class: pulumi.Input[str]) -> dict[str, object]:
-    """Keys from the CloudNativePG API reference."""
-    return {
-        "instances": settings.database.instances,
-        "imageName": str(image("postgresql", settings.registry)),
-        "storage": {"size": f"{settings.database.size}Mi", "storageClass": storage_class},
-        "bootstrap": {
-            "initdb": {
-                "database": _DATABASE,
-                "owner": _OWNER,
-                "secret": {"name": kube.known_after("postgres-owner", owner)},
-            }
-        },
-        # one instance can only be updated by a restart, several by handing over
-        "primaryUpdateMethod": "switchover" if settings.database.instances > 1 else "restart",
-        "resources": resources("500m", "1Gi"),
-    }

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 
+from cluster.render import credentials
 from cluster.render.container_images import image
 from cluster.render.values import kserve_resources, kserve_runtime_configs, resources
 from cluster.settings.model import Settings
 from components import kube
 from components.base import TaskComponent
-
-MLFLOW_LOGIN = "mlflow-login"
-"""Secret (username, password) that a namespace needs before its models may have ``models:/`` URIs."""
 
 _DOWNLOAD = 'mlflow artifacts download --artifact-uri "$0" --dst-path "$1"'
 
@@ -74,7 +72,7 @@ class KServe(TaskComponent):
     def _model_registry(self, args: KServeArgs, controller: pulumi.Resource) -> CustomResource:
         """Let models name ``models:/NAME/VERSION``: KServe itself knows s3, hf and pvc only."""
         login = [
-            {"name": variable, "valueFrom": {"secretKeyRef": {"name": MLFLOW_LOGIN, "key": key}}}
+            {"name": variable, "valueFrom": {"secretKeyRef": {"name": credentials.MLFLOW_LOGIN, "key": key}}}
             for variable, key in (("MLFLOW_TRACKING_USERNAME", "username"), ("MLFLOW_TRACKING_PASSWORD", "password"))
         ]
         return kube.custom(

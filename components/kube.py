@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from cluster.problems import InputError, Problem
 from cluster.render.charts import chart_ref
+from cluster.render.credentials import SecretData
 from cluster.settings.model import Secrets, Settings
 from components.base import TaskComponent
 
@@ -80,6 +81,11 @@ def name_of(made: Namespace) -> pulumi.Output[str]:
     """
     urn: pulumi.Output[str] = made.urn
     return urn.apply(lambda known: known.rpartition("::")[2])
+
+
+def secret_of(owner: TaskComponent, where: pulumi.Input[str], wanted: SecretData) -> Secret:
+    """Make a Secret as ``cluster.render.credentials`` describes it."""
+    return secret(owner, wanted.name, where, wanted.data, annotations=wanted.annotations or None)
 
 
 def secret(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from cluster.render import addresses
+from cluster.render import addresses, credentials
 from cluster.render.values import mlflow
 from cluster.settings.model import Settings
 from components import kube
@@ -14,7 +14,6 @@ from components.base import TaskComponent
 from components.database import DatabaseAccess
 from components.object_store import S3Access
 
-ADMIN = "admin"
 SERVICE = "mlflow.mlflow.svc.cluster.local"
 
 
@@ -51,7 +50,7 @@ class MLflow(TaskComponent):
             mlflow.values(
                 settings,
                 self._backends(args, where, pulumi.Output.secret(admin_password.get_secret_value())),
-                hosts=[pattern for host in (outside, SERVICE, "mlflow.mlflow.svc") for pattern in (host, f"{host}:*")],
+                hosts=mlflow.allowed_hosts(outside, SERVICE, "mlflow.mlflow.svc"),
             ),
             settings,
         )
@@ -65,25 +64,21 @@ class MLflow(TaskComponent):
     def _backends(
         self, args: MLflowArgs, where: pulumi.Output[str], admin_password: pulumi.Output[str]
     ) -> mlflow.Backends:
-        database = kube.secret(
-            self, "mlflow-database", where, {"username": args.database.user, "password": args.database.password}
+        logins = (
+            credentials.mlflow_database(args.database.user, args.database.password),
+            credentials.s3("mlflow-s3", args.s3.user, args.s3.password),
+            credentials.mlflow_admin(admin_password),
         )
-        s3 = kube.secret(
-            self,
-            "mlflow-s3",
-            where,
-            {"AWS_ACCESS_KEY_ID": args.s3.user, "AWS_SECRET_ACCESS_KEY": args.s3.password},
-        )
-        admin = kube.secret(self, "mlflow-admin", where, {"username": ADMIN, "password": admin_password})
+        database, s3, admin = (kube.known_after(each.name, kube.secret_of(self, where, each)) for each in logins)
         return mlflow.Backends(
             database_host=args.database.host,
             database=args.database.database,
             auth_database=args.database.auth_database,
-            database_secret=kube.known_after("mlflow-database", database),
+            database_secret=database,
             s3_endpoint=args.s3.url,
             s3_bucket=args.s3.artifacts,
-            s3_secret=kube.known_after("mlflow-s3", s3),
-            admin_secret=kube.known_after("mlflow-admin", admin),
+            s3_secret=s3,
+            admin_secret=admin,
         )
 
     def _monitor(self, where: pulumi.Output[str], release: pulumi.Output[str]) -> None:

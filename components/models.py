@@ -9,12 +9,10 @@ import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import ServiceAccount
 
-from cluster.render import addresses, inference_service
+from cluster.render import addresses, credentials, inference_service
 from cluster.settings.model import Model, Settings
 from components import kube
 from components.base import TaskComponent
-from components.kserve import MLFLOW_LOGIN
-from components.mlflow import ADMIN
 from components.object_store import S3Access
 
 
@@ -48,9 +46,8 @@ class Models(TaskComponent):
         # the namespace, and no value of it goes in here
         space = kube.namespace(self, inference_service.NAMESPACE, "baseline", depends_on=args.after)
         where = kube.name_of(space)
-        kube.secret(
-            self, MLFLOW_LOGIN, where, {"username": ADMIN, "password": pulumi.Output.from_input(args.mlflow_password)}
-        )
+        admin_password = pulumi.Output.from_input(args.mlflow_password)
+        kube.secret_of(self, where, credentials.mlflow_admin(admin_password, credentials.MLFLOW_LOGIN))
         services = {model.name: self._service(model, args, where) for model in models}
         self._monitor(where)
         self.served = [space, *services.values()]
@@ -66,23 +63,12 @@ class Models(TaskComponent):
         self.register_outputs({"namespace": where, "urls": told})
 
     def _service(self, model: Model, args: ModelsArgs, where: pulumi.Output[str]) -> CustomResource:
-        access = kube.secret(
-            self,
-            f"{model.name}-s3",
-            where,
-            {"AWS_ACCESS_KEY_ID": args.s3.user, "AWS_SECRET_ACCESS_KEY": args.s3.password},
-            # KServe reads the endpoint from the Secret, not from the ServiceAccount
-            annotations={
-                "serving.kserve.io/s3-endpoint": args.s3.host,
-                "serving.kserve.io/s3-usehttps": "0",
-                "serving.kserve.io/s3-region": args.s3.region,
-                "serving.kserve.io/s3-verifyssl": "0",
-            },
-        )
+        login = credentials.kserve_s3(f"{model.name}-s3", args.s3.user, args.s3.password, args.s3.host)
+        access = kube.secret_of(self, where, login)
         account = ServiceAccount(
             f"{model.name}-account",
             metadata={"name": model.name, "namespace": where},
-            secrets=[{"name": kube.known_after(f"{model.name}-s3", access)}],
+            secrets=[{"name": kube.known_after(login.name, access)}],
             opts=self.child(),
         )
         return kube.custom(

@@ -8,20 +8,12 @@ import pulumi
 from pulumi_kubernetes.core.v1 import Namespace
 from pulumi_kubernetes.helm.v3 import Release
 
-from cluster.render import addresses
+from cluster.render import addresses, credentials
 from cluster.render.values import minio, seaweedfs
+from cluster.services.logins import REGION
 from cluster.settings.model import Secrets, Settings
 from components import kube
 from components.base import TaskComponent
-
-ARTIFACTS = "mlflow"
-MODELS = "models"
-"""Bucket of served models where no transfer names another."""
-
-ROOT = "root"
-USER = "mlflow"
-REGION = "us-east-1"
-"""What S3 clients insist on being told; neither store looks at it."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +56,14 @@ class ObjectStore(TaskComponent):
         secrets = kube.sealed(args.settings)
         space = kube.namespace(self, "object-store", "baseline")
         make = self._minio if wish.engine == "minio" else self._seaweedfs
-        buckets = (ARTIFACTS, args.settings.transfer.bucket if args.settings.transfer else MODELS)
+        buckets = credentials.buckets(args.settings)
         store, service, port = make(args, secrets, space, buckets)
         self.access = S3Access(
             host=kube.known_after(f"{service}.object-store.svc.cluster.local:{port}", store),
-            artifacts=ARTIFACTS,
+            artifacts=buckets[0],
             models=buckets[1],
             region=REGION,
-            user=USER,
+            user=credentials.STORE_USER,
             password=pulumi.Output.secret(secrets.object_store_mlflow_password.get_secret_value()),
         )
         self.register_outputs({"endpoint": self.access.url, "buckets": list(buckets)})
@@ -80,16 +72,15 @@ class ObjectStore(TaskComponent):
         self, args: ObjectStoreArgs, secrets: Secrets, space: Namespace, buckets: tuple[str, str]
     ) -> tuple[Release, str, int]:
         where = kube.name_of(space)
-        root = kube.secret(
-            self, "minio-root", where, {"rootUser": ROOT, "rootPassword": secrets.object_store_root_password}
-        )
-        user = kube.secret(self, "minio-mlflow", where, {"password": secrets.object_store_mlflow_password})
+        root_login, user_login = credentials.minio_root(secrets), credentials.minio_user(secrets)
+        root = kube.secret_of(self, where, root_login)
+        user = kube.secret_of(self, where, user_login)
         values = minio.values(
             args.settings,
-            root_secret=kube.known_after("minio-root", root),
-            user=USER,
-            user_secret=kube.known_after("minio-mlflow", user),
-            user_key="password",
+            root_secret=kube.known_after(root_login.name, root),
+            user=credentials.STORE_USER,
+            user_secret=kube.known_after(user_login.name, user),
+            user_key=credentials.USER_KEY,
             buckets=buckets,
             storage_class=args.storage_class,
             service_monitors=args.service_monitors,
@@ -105,8 +96,8 @@ class ObjectStore(TaskComponent):
     ) -> tuple[Release, str, int]:
         where = kube.name_of(space)
         config = seaweedfs.identities(
-            (ROOT, secrets.object_store_root_password.get_secret_value()),
-            {USER: secrets.object_store_mlflow_password.get_secret_value()},
+            (credentials.STORE_ROOT, secrets.object_store_root_password.get_secret_value()),
+            {credentials.STORE_USER: secrets.object_store_mlflow_password.get_secret_value()},
             buckets,
         )
         identities = kube.secret(self, "seaweedfs-identities", where, {seaweedfs.CONFIG_KEY: config})

@@ -10,6 +10,7 @@ import pulumi
 from pulumi_kubernetes.batch.v1 import CronJob
 from pulumi_kubernetes.core.v1 import PersistentVolume, PersistentVolumeClaim
 
+from cluster.render import credentials
 from cluster.render.container_images import image
 from cluster.render.values import resources
 from cluster.settings.model import Settings, Transfer
@@ -44,12 +45,7 @@ class ModelTransfer(TaskComponent):
         # a copy saturates the store's disk, so services that are there already load first; no value of theirs goes in
         where = kube.name_of(kube.namespace(self, "transfer", "restricted", depends_on=args.served))
         claim = self._claim(wish, where)
-        login = kube.secret(
-            self,
-            "transfer-s3",
-            where,
-            {"AWS_ACCESS_KEY_ID": args.s3.user, "AWS_SECRET_ACCESS_KEY": args.s3.password},
-        )
+        login = kube.secret_of(self, where, credentials.s3("transfer-s3", args.s3.user, args.s3.password))
         pod = _pod(args, kube.known_after("transfer-s3", login), kube.known_after(_NAME, claim))
         job = CronJob(
             _NAME,
@@ -97,7 +93,7 @@ class ModelTransfer(TaskComponent):
 
 
 def _pod(args: ModelTransferArgs, secret: pulumi.Output[str], claim: pulumi.Output[str]) -> dict[str, Any]:
-    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    keys = (credentials.ACCESS_KEY, credentials.SECRET_KEY)
     login = [{"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}} for key in keys]
     remote = {
         "RCLONE_CONFIG": "/tmp/rclone.conf",  # noqa: S108 the pod's own emptyDir

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from cluster.render.container_images import image
 from cluster.render.values import Leaf, Values, resources
+from cluster.services.logins import REGION
 from cluster.settings.model import Settings
 
 SERVICE_PORT = 80
@@ -64,7 +65,7 @@ def values(settings: Settings, backends: Backends, *, hosts: list[str]) -> Value
             },
         },
         "auth": _auth(backends),
-        "extraEnvVars": {"MLFLOW_S3_ENDPOINT_URL": backends.s3_endpoint, "AWS_DEFAULT_REGION": "us-east-1"},
+        "extraEnvVars": {"MLFLOW_S3_ENDPOINT_URL": backends.s3_endpoint, "AWS_DEFAULT_REGION": REGION},
         # without it the server answers 403 to whoever asks for it by a name that it does not know
         "serverAllowedHosts": hosts,
         # the chart's own monitor cannot log in to a server that asks for a password
@@ -77,6 +78,11 @@ def values(settings: Settings, backends: Backends, *, hosts: list[str]) -> Value
             "seccompProfile": {"type": "RuntimeDefault"},
         },
     }
+
+
+def allowed_hosts(*names: str) -> list[str]:
+    """Return the patterns of the names under which the server is asked: each with any port, and with none."""
+    return [pattern for name in names for pattern in (name, f"{name}:*")]
 
 
 def _auth(backends: Backends) -> Values:

@@ -1,0 +1,39 @@
+"""PostgreSQL's cluster and its second database, as CloudNativePG's custom resources.
+
+Keys from the CloudNativePG API reference.
+"""
+
+from __future__ import annotations
+
+from cluster.render import credentials
+from cluster.render.container_images import image
+from cluster.render.values import Leaf, Values, resources
+from cluster.settings.model import Settings
+
+
+def cluster(settings: Settings, *, owner_secret: Leaf, storage_class: Leaf) -> Values:
+    """Return the spec of the Cluster; ``owner_secret`` holds ``username`` and ``password`` of the databases' owner."""
+    return {
+        "instances": settings.database.instances,
+        "imageName": str(image("postgresql", settings.registry)),
+        "storage": {"size": f"{settings.database.size}Mi", "storageClass": storage_class},
+        "bootstrap": {
+            "initdb": {
+                "database": credentials.DATABASE,
+                "owner": credentials.DATABASE_OWNER,
+                "secret": {"name": owner_secret},
+            }
+        },
+        # one instance can only be updated by a restart, several by handing over
+        "primaryUpdateMethod": "switchover" if settings.database.instances > 1 else "restart",
+        "resources": resources("500m", "1Gi"),
+    }
+
+
+def auth_database(cluster_name: Leaf) -> Values:
+    """Return the spec of the Database that keeps MLflow's own users and rights."""
+    return {
+        "name": credentials.AUTH_DATABASE,
+        "owner": credentials.DATABASE_OWNER,
+        "cluster": {"name": cluster_name},
+    }
