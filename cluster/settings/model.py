@@ -273,12 +273,24 @@ class GpuOperator(Section):
     dcgm_exporter: bool = True
 
 
+StorageClassName = Annotated[
+    Name | None, Field(description="class of its volumes; left out: kubernetes.storage_class")
+]
+
+Retain = Annotated[
+    bool,
+    Field(description="its volume stays in the cluster when it is destroyed, and a later up takes it up; false: gone"),
+]
+
+
 class ObjectStore(Section):
     """S3 for models and artifacts."""
 
     engine: Literal["minio", "seaweedfs"] = "minio"
     size: MiB = mib("100GiB")
     memory: MiB = mib("2GiB")
+    storage_class: StorageClassName = None
+    retain: Retain = True
 
 
 class Database(Section):
@@ -286,18 +298,24 @@ class Database(Section):
 
     instances: Annotated[Whole, Field(ge=1, le=9)] = 1
     size: MiB = mib("20GiB")
+    storage_class: StorageClassName = None
+    retain: Retain = True
 
 
 class Serving(Section):
     """KServe and the gateway in front of it."""
 
     domain: Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")] = "models.internal"
+    prepull: Annotated[
+        bool, Field(description="have the nodes fetch the models' images before a model needs them: a faster first start")
+    ] = True
 
 
 class Monitoring(Section):
     """Prometheus, Alertmanager, Grafana."""
 
     size: MiB = mib("50GiB")
+    storage_class: StorageClassName = None
     retention_days: Annotated[Whole, Field(ge=1, le=3650)] = 30
     federate: Annotated[
         str | None, Field(pattern=r"^[a-z0-9.-]+:\d+$", description="host:port of the HPC cluster's Prometheus")
