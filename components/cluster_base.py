@@ -49,7 +49,7 @@ class ClusterBase(TaskComponent):
         super().__init__("cloud:kubernetes:Base", name, "CLOUD-2.1", props, opts)
         # the kubeconfig is there as soon as the first control plane is, pods only fit on nodes that are Ready
         ready = {"inference-cloud/nodes-ready": pulumi.Output.from_input(args.cluster_ready).apply(lambda _: "true")}
-        crds_namespace = kube.namespace(self, "cluster-base", "restricted", annotations=ready)
+        crds_namespace = kube.namespace(self, settings, "cluster-base", "restricted", annotations=ready)
         crds = kube.release(
             self,
             "prometheus-operator-crds",
@@ -88,7 +88,7 @@ class ClusterBase(TaskComponent):
 
     def _cert_manager(self, settings: Settings, ready: dict[str, pulumi.Output[str]]) -> pulumi.Output[str]:
         """Return the name of the issuer that signs with the cluster's own CA."""
-        where = kube.namespace(self, "cert-manager", "restricted", annotations=ready)
+        where = kube.namespace(self, settings, "cert-manager", "restricted", annotations=ready)
         values = cert_manager.values(settings, service_monitors=self.service_monitors)
         manager = kube.release(self, "cert-manager", "cert-manager", kube.name_of(where), values, settings)
         root = kube.custom(
@@ -126,7 +126,7 @@ class ClusterBase(TaskComponent):
     def _gateway(
         self, settings: Settings, issuer: pulumi.Output[str], ready: dict[str, pulumi.Output[str]]
     ) -> kube.Gateway:
-        space = kube.namespace(self, "envoy-gateway-system", "baseline", annotations=ready)
+        space = kube.namespace(self, settings, "envoy-gateway-system", "baseline", annotations=ready)
         where = kube.name_of(space)
         values = envoy_gateway.values(settings)
         controller = kube.release(self, "envoy-gateway", "gateway-helm", where, values, settings)

@@ -47,7 +47,7 @@ class Database(TaskComponent):
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings = args.settings
         super().__init__("cloud:mlops:Database", name, "CLOUD-3.2", {"instances": settings.database.instances}, opts)
-        operator_space = kube.namespace(self, "cnpg-system", "restricted")
+        operator_space = kube.namespace(self, settings, "cnpg-system", "restricted")
         operator = kube.release(
             self,
             "cloudnative-pg",
@@ -56,7 +56,7 @@ class Database(TaskComponent):
             cloudnative_pg.values(settings, service_monitors=args.service_monitors),
             settings,
         )
-        space = kube.namespace(self, "database", "restricted")
+        space = kube.namespace(self, settings, "database", "restricted")
         where = kube.name_of(space)
         login = credentials.database_owner(kube.sealed(settings))
         owner = kube.secret_of(self, where, login)

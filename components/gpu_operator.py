@@ -44,7 +44,7 @@ class GpuOperator(TaskComponent):
         props = {"gpus": settings.gpu_count, "driver": settings.gpu_operator.driver}
         super().__init__("cloud:kubernetes:GpuOperator", name, "CLOUD-2.2", props, opts)
         # drivers and device plugins mount the host's devices
-        where = kube.namespace(self, "gpu-operator", "privileged")
+        where = kube.namespace(self, settings, "gpu-operator", "privileged")
         values = gpu_operator.values(settings, service_monitors=args.service_monitors)
         self.release = kube.release(
             self, "gpu-operator", "gpu-operator", kube.name_of(where), values, settings, timeout_s=1800

@@ -13,9 +13,11 @@ import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import Namespace, Secret
 from pulumi_kubernetes.helm.v3 import Release
+from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from pydantic import SecretStr
 
 from cluster.problems import InputError, Problem
+from cluster.render import network_policy
 from cluster.render.charts import chart_ref
 from cluster.render.credentials import SecretData
 from cluster.settings.model import Secrets, Settings
@@ -53,25 +55,34 @@ def sealed(settings: Settings) -> Secrets:
 
 def namespace(
     owner: TaskComponent,
+    settings: Settings,
     name: str,
     level: PodSecurity,
     *,
     annotations: Mapping[str, pulumi.Input[str]] | None = None,
     depends_on: Iterable[pulumi.Resource] = (),
 ) -> Namespace:
-    """Make a namespace whose pods are held to a pod security level; what would break ``restricted`` is only warned
-    of.
+    """Make a namespace whose pods are held to a pod security level, and reached only as ``network_policy`` says.
+
+    What would break ``restricted`` is only warned of.
     """
     labels = {
         "app.kubernetes.io/part-of": "inference-cloud",
         "pod-security.kubernetes.io/enforce": level,
         "pod-security.kubernetes.io/warn": "restricted" if level != "privileged" else level,
     }
-    return Namespace(
+    made = Namespace(
         name,
         metadata={"name": name, "labels": labels, **({"annotations": dict(annotations)} if annotations else {})},
         opts=owner.child(depends_on=depends_on),
     )
+    NetworkPolicy(
+        f"{name}-ingress",
+        metadata={"name": network_policy.NAME, "namespace": name_of(made)},
+        spec=network_policy.spec(name, settings),
+        opts=owner.child(),
+    )
+    return made
 
 
 def name_of(made: Namespace) -> pulumi.Output[str]:

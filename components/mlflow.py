@@ -40,7 +40,7 @@ class MLflow(TaskComponent):
         settings = args.settings
         outside = addresses.host("mlflow", settings)
         super().__init__("cloud:mlops:MLflow", name, "CLOUD-3.3", {"host": outside}, opts)
-        where = kube.name_of(kube.namespace(self, "mlflow", "restricted"))
+        where = kube.name_of(kube.namespace(self, settings, "mlflow", "restricted"))
         admin_password = kube.sealed(settings).mlflow_admin_password
         server = kube.release(
             self,

@@ -44,7 +44,7 @@ class Models(TaskComponent):
         super().__init__("cloud:oumi:Models", name, "CLOUD-5.1", {"models": facts}, opts)
         # only KServe's controller can take the finalizers off InferenceServices, whoever made them: it has to outlive
         # the namespace, and no value of it goes in here
-        space = kube.namespace(self, inference_service.NAMESPACE, "baseline", depends_on=args.after)
+        space = kube.namespace(self, args.settings, inference_service.NAMESPACE, "baseline", depends_on=args.after)
         where = kube.name_of(space)
         admin_password = pulumi.Output.from_input(args.mlflow_password)
         kube.secret_of(self, where, credentials.mlflow_admin(admin_password, credentials.MLFLOW_LOGIN))

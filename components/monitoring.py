@@ -43,7 +43,7 @@ class Monitoring(TaskComponent):
         props = {"retention_days": settings.monitoring.retention_days, "host": host}
         super().__init__("cloud:monitoring:Prometheus", name, "CLOUD-4.1", props, opts)
         # the node exporter looks at the node: its network, its processes, its disks
-        where = kube.name_of(kube.namespace(self, _NAMESPACE, "privileged"))
+        where = kube.name_of(kube.namespace(self, settings, _NAMESPACE, "privileged"))
         password = kube.sealed(settings).grafana_admin_password
         admin = kube.secret(self, "grafana-admin", where, {"admin-user": ADMIN, "admin-password": password})
         stack = kube.release(

@@ -54,7 +54,7 @@ class ObjectStore(TaskComponent):
         wish = args.settings.object_store
         super().__init__("cloud:mlops:ObjectStore", name, "CLOUD-3.1", {"engine": wish.engine}, opts)
         secrets = kube.sealed(args.settings)
-        space = kube.namespace(self, "object-store", "baseline")
+        space = kube.namespace(self, args.settings, "object-store", "baseline")
         make = self._minio if wish.engine == "minio" else self._seaweedfs
         buckets = credentials.buckets(args.settings)
         store, service, port = make(args, secrets, space, buckets)

@@ -41,7 +41,7 @@ class WorkflowCheck(TaskComponent):
 
     def __init__(self, name: str, args: WorkflowCheckArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("cloud:oumi:WorkflowCheck", name, "CLOUD-5.2", {"models": sorted(args.ready_urls)}, opts)
-        where = kube.name_of(kube.namespace(self, "oumi", "restricted"))
+        where = kube.name_of(kube.namespace(self, args.settings, "oumi", "restricted"))
         container = kube.restricted_container(
             "ask",
             str(image("curl", args.settings.registry)),

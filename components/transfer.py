@@ -43,7 +43,7 @@ class ModelTransfer(TaskComponent):
         props = {"source": wish.source, "bucket": wish.bucket, "schedule": wish.schedule}
         super().__init__("cloud:integration:Transfer", name, "CLOUD-6.1", props, opts)
         # a copy saturates the store's disk, so services that are there already load first; no value of theirs goes in
-        where = kube.name_of(kube.namespace(self, "transfer", "restricted", depends_on=args.served))
+        where = kube.name_of(kube.namespace(self, args.settings, "transfer", "restricted", depends_on=args.served))
         claim = self._claim(wish, where)
         login = kube.secret_of(self, where, credentials.s3("transfer-s3", args.s3.user, args.s3.password))
         pod = _pod(args, kube.known_after("transfer-s3", login), kube.known_after(_NAME, claim))

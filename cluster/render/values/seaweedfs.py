@@ -13,6 +13,7 @@ from cluster.render.values import Leaf, Values, resources
 from cluster.settings.model import Settings
 
 S3_PORT = 8333
+METRICS_PORT = 9324
 CONFIG_KEY = "seaweedfs_s3_config"
 """Key of the Secret under which the chart expects the identities."""
 
