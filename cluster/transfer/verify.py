@@ -98,11 +98,12 @@ def _differs(file: Path, path: str, size: int, digest: str) -> list[str]:
 
 
 def _files(root: Path) -> list[str]:
-    return [
-        os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/")
-        for folder, _, names in os.walk(root)
-        for name in names
-    ]
+    found = []
+    for folder, folders, names in os.walk(root):
+        # A link to a folder is not walked into, and no model has one: it is told as a file that does not belong there.
+        links = [name for name in folders if (Path(folder) / name).is_symlink()]
+        found += [(Path(folder) / name).relative_to(root).as_posix() for name in [*names, *links]]
+    return found
 
 
 def main(words: list[str]) -> int:
