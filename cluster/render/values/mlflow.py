@@ -15,6 +15,9 @@ from cluster.settings.model import Settings
 
 SERVICE_PORT = 80
 
+DRIVER = "psycopg2"
+"""The image brings psycopg2. SQLAlchemy is told, because from its release 2.1 on it takes another one by itself."""
+
 
 @dataclass(frozen=True)
 class Backends:
@@ -53,6 +56,7 @@ def values(settings: Settings, backends: Backends, *, hosts: list[str]) -> Value
                 "host": backends.database_host,
                 "port": 5432,
                 "database": backends.database,
+                "driver": DRIVER,
             },
             "existingDatabaseSecret": _user_and_password(backends.database_secret),
         },
@@ -95,6 +99,7 @@ def _auth(backends: Backends) -> Values:
             "host": backends.database_host,
             "port": 5432,
             "database": backends.auth_database,
+            "driver": DRIVER,
             "existingSecret": _user_and_password(backends.database_secret),
         },
     }

@@ -1,0 +1,1 @@
+"""Whether the stack's services answer by their own APIs: asked (``ask``), then judged (``judge``)."""

@@ -1,0 +1,36 @@
+"""Judging: what an answer says of its service. Pure."""
+
+from __future__ import annotations
+
+from cluster.health.model import Answer, Check, Kind
+
+_REFUSED = {
+    "object-store": "the store refuses to be asked; is that address another server's?",
+    "mlflow": "MLflow does not take this login; its admin's password is not the stack's any more",
+    "model": "something before the model asks for a login",
+    "database": "",
+}
+
+
+def judge(name: str, kind: Kind, answer: Answer) -> Check:
+    """Return the check of a service that was asked."""
+    reason = _reason(kind, answer)
+    return Check(name, kind, "down" if reason else "up", answer.latency_ms, answer.asked, reason)
+
+
+def not_asked(name: str, kind: Kind, reason: str) -> Check:
+    """Return the check of a service that there was no way to ask."""
+    return Check(name, kind, "not-asked", None, "", reason)
+
+
+def _reason(kind: Kind, answer: Answer) -> str:
+    if answer.error:
+        return f"no answer: {answer.error}"
+    if answer.code == 200:
+        # a login page, or a proxy's, is 200 too
+        return "" if kind != "mlflow" or answer.body.lstrip().startswith("{") else "what answers there is not MLflow"
+    if answer.code in (401, 403):
+        return f"HTTP {answer.code}: {_REFUSED[kind]}"
+    if answer.code == 404 and kind == "model":
+        return "HTTP 404: the server is there, and does not know this model"
+    return f"HTTP {answer.code}: {' '.join(answer.body.split())[:200]}"

@@ -1,0 +1,37 @@
+"""What is asked of a service, what came back, and what is made of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+Kind = Literal["object-store", "database", "mlflow", "model"]
+
+State = Literal["up", "down", "not-asked"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of one question. ``code``: HTTP status, or 200 where a query gave its row; ``error``: why none came."""
+
+    asked: str
+    latency_ms: float
+    code: int | None = None
+    body: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A service's state: ``latency_ms`` of its answer, what was asked, and why it is not up."""
+
+    name: str
+    kind: Kind
+    state: State
+    latency_ms: float | None
+    asked: str
+    reason: str
+
+    def row(self) -> dict[str, object]:
+        """Return the check as ``--json`` shows it; ``ok`` is null where nobody was asked."""
+        return asdict(self) | {"ok": None if self.state == "not-asked" else self.state == "up"}
