@@ -8,14 +8,11 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from cluster.render import credentials
-from cluster.render.container_images import image
-from cluster.render.values import kserve_resources, kserve_runtime_configs, resources
+from cluster.render import storage_containers
+from cluster.render.values import kserve_resources, kserve_runtime_configs
 from cluster.settings.model import Settings
 from components import kube
 from components.base import TaskComponent
-
-_DOWNLOAD = 'mlflow artifacts download --artifact-uri "$0" --dst-path "$1"'
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class KServeArgs:
 
 
 class KServe(TaskComponent):
-    """CRDs, controller, serving runtimes (last: their webhook must answer), and how ``models:/`` URIs are fetched.
+    """CRDs, controller, serving runtimes (last: their webhook must answer), and how models are fetched.
 
     ``last``: the resources that have to be there before, and go after, every InferenceService.
     """
@@ -55,7 +52,7 @@ class KServe(TaskComponent):
             # the controller's objects are of kinds that the CRDs' release brings; the two share no value
             depends_on=[crds],
         )
-        registry = self._model_registry(args, controller)
+        storage = self._storage(args, controller)
         runtimes = kube.release(
             self,
             "kserve-runtime-configs",
@@ -66,31 +63,20 @@ class KServe(TaskComponent):
             # a webhook of the controller checks every runtime, and refuses all while it is starting
             depends_on=[controller],
         )
-        self.last = [runtimes, registry]
-        self.register_outputs({"ready": kube.known_after("kserve", runtimes, registry)})
+        self.last = [runtimes, *storage]
+        self.register_outputs({"ready": kube.known_after("kserve", runtimes, *storage)})
 
-    def _model_registry(self, args: KServeArgs, controller: pulumi.Resource) -> CustomResource:
-        """Let models name ``models:/NAME/VERSION``: KServe itself knows s3, hf and pvc only."""
-        login = [
-            {"name": variable, "valueFrom": {"secretKeyRef": {"name": credentials.MLFLOW_LOGIN, "key": key}}}
-            for variable, key in (("MLFLOW_TRACKING_USERNAME", "username"), ("MLFLOW_TRACKING_PASSWORD", "password"))
+    def _storage(self, args: KServeArgs, controller: pulumi.Resource) -> list[CustomResource]:
+        """Have models fetched and checked by our own program; KServe itself knows no ``models:/`` URIs at all."""
+        return [
+            kube.custom(
+                self,
+                f"{each.name}-storage",
+                ("serving.kserve.io/v1alpha1", "ClusterStorageContainer"),
+                {"name": each.name},
+                each.spec,
+                # its kind comes with the CRDs and its webhook with the controller
+                depends_on=[controller],
+            )
+            for each in storage_containers.storage_containers(args.settings, args.mlflow_uri)
         ]
-        return kube.custom(
-            self,
-            "mlflow-storage",
-            ("serving.kserve.io/v1alpha1", "ClusterStorageContainer"),
-            {"name": "mlflow"},
-            {
-                "container": {
-                    "name": "storage-initializer",
-                    "image": str(image("mlflow", args.settings.registry)),
-                    "command": ["sh", "-c", _DOWNLOAD],
-                    "env": [{"name": "MLFLOW_TRACKING_URI", "value": args.mlflow_uri}, *login],
-                    "resources": resources("100m", "512Mi", cpu_limit="2", memory_limit="4Gi"),
-                },
-                "supportedUriFormats": [{"prefix": "models:/"}],
-                "workloadType": "initContainer",
-            },
-            # its kind comes with the CRDs and its webhook with the controller
-            depends_on=[controller],
-        )

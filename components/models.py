@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.core.v1 import ServiceAccount
+from pulumi_kubernetes.core.v1 import ConfigMap, PersistentVolume, PersistentVolumeClaim, ServiceAccount
 
-from cluster.render import addresses, credentials, inference_service
+from cluster.render import addresses, credentials, inference_service, storage_containers
 from cluster.settings.model import Model, Settings
 from components import kube
 from components.base import TaskComponent
 from components.object_store import S3Access
+
+_TASK = "CLOUD-5.1"
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,25 @@ class ModelsArgs:
     settings: Settings
     s3: S3Access
     mlflow_password: pulumi.Input[str]
+    gateway: kube.Gateway
     after: Sequence[pulumi.Resource]
 
 
+@dataclass(frozen=True)
+class ModelServiceArgs:
+    """``scripts`` and ``cache`` are names of what the pods mount while they fetch the model."""
+
+    settings: Settings
+    model: Model
+    s3: S3Access
+    gateway: kube.Gateway
+    where: pulumi.Output[str]
+    scripts: pulumi.Output[str]
+    cache: pulumi.Output[str] | None
+
+
 class Models(TaskComponent):
-    """A namespace; per model a Secret with its S3 access, a ServiceAccount that lists it, an InferenceService.
+    """A namespace, MLflow's login and the programs that fetch models in it, and a ``ModelService`` for each model.
 
     It does not wait until a model is loaded: on a fresh cluster the bucket is empty until the transfer has run, and
     a model that is not there yet is no reason to fail an update. The workflow check says which ones answer.
@@ -39,55 +55,139 @@ class Models(TaskComponent):
     served: list[pulumi.Resource]
 
     def __init__(self, name: str, args: ModelsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        models = args.settings.models
+        models = args.settings.served
         facts = [{"name": m.name, "uri": m.uri, "version": m.version, "gpus": m.gpus} for m in models]
-        super().__init__("cloud:oumi:Models", name, "CLOUD-5.1", {"models": facts}, opts)
+        super().__init__("cloud:oumi:Models", name, _TASK, {"models": facts}, opts)
         # only KServe's controller can take the finalizers off InferenceServices, whoever made them: it has to outlive
         # the namespace, and no value of it goes in here
         space = kube.namespace(self, args.settings, inference_service.NAMESPACE, "baseline", depends_on=args.after)
         where = kube.name_of(space)
         admin_password = pulumi.Output.from_input(args.mlflow_password)
         kube.secret_of(self, where, credentials.mlflow_admin(admin_password, credentials.MLFLOW_LOGIN))
-        services = {model.name: self._service(model, args, where) for model in models}
-        self._monitor(where)
-        self.served = [space, *services.values()]
-        self.ready_urls = {
-            model.name: kube.known_after(inference_service.ready_url(model), services[model.name]) for model in models
-        }
-        domain = args.settings.serving.domain
-        urls = {
-            model.name: f"https://{inference_service.outside_host(model, domain)}:{addresses.HTTPS_NODE_PORT}"
-            for model in models
-        }
-        told = {model: kube.known_after(url, services[model]) for model, url in urls.items()}
-        self.register_outputs({"namespace": where, "urls": told})
-
-    def _service(self, model: Model, args: ModelsArgs, where: pulumi.Output[str]) -> CustomResource:
-        login = credentials.kserve_s3(f"{model.name}-s3", args.s3.user, args.s3.password, args.s3.host)
-        access = kube.secret_of(self, where, login)
-        account = ServiceAccount(
-            f"{model.name}-account",
-            metadata={"name": model.name, "namespace": where},
-            secrets=[{"name": kube.known_after(login.name, access)}],
+        scripts = ConfigMap(
+            storage_containers.SCRIPTS,
+            metadata={"name": storage_containers.SCRIPTS, "namespace": where},
+            data=storage_containers.scripts(),
             opts=self.child(),
         )
-        return kube.custom(
+        mounted = kube.known_after(storage_containers.SCRIPTS, scripts)
+        cache = self._cache(where) if any(model.cache for model in models) else None
+        services = {
+            model.name: ModelService(
+                f"model-{model.name}",
+                ModelServiceArgs(args.settings, model, args.s3, args.gateway, where, mounted, cache),
+                self.child(),
+            )
+            for model in models
+        }
+        self.served = [space, *(service.inference_service for service in services.values())]
+        self.ready_urls = {name: service.ready_url for name, service in services.items()}
+        self.register_outputs({"namespace": where, "urls": {name: each.url for name, each in services.items()}})
+
+    def _cache(self, where: pulumi.Output[str]) -> pulumi.Output[str]:
+        """Make a claim on each node's own folder: a pod that names a host path needs a privileged namespace."""
+        size, modes, name = {"storage": "1Ti"}, ["ReadWriteMany"], storage_containers.CACHE
+        volume = PersistentVolume(
+            name,
+            metadata={"name": name},
+            spec={
+                "capacity": size,
+                "accessModes": modes,
+                "persistentVolumeReclaimPolicy": "Retain",
+                "storageClassName": "",
+                "hostPath": {"path": storage_containers.CACHE_FOLDER, "type": "DirectoryOrCreate"},
+                "claimRef": {"namespace": where, "name": name},
+            },
+            opts=self.child(),
+        )
+        claim = PersistentVolumeClaim(
+            f"{name}-claim",
+            metadata={"name": name, "namespace": where},
+            spec={
+                "accessModes": modes,
+                "storageClassName": "",
+                "volumeName": kube.known_after(name, volume),
+                "resources": {"requests": size},
+            },
+            opts=self.child(),
+        )
+        return kube.known_after(name, claim)
+
+
+class ModelService(TaskComponent):
+    """A model: a Secret with its S3 login, a ServiceAccount that lists it, InferenceService, route and monitor.
+
+    ``ready_url``: answers 200 inside the cluster once the model is loaded. ``url``: where it answers from outside.
+    """
+
+    ready_url: pulumi.Output[str]
+    url: pulumi.Output[str]
+
+    def __init__(self, name: str, args: ModelServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        model, where = args.model, args.where
+        facts = {"model": model.name, "uri": model.uri, "version": model.version, "runtime": model.runtime}
+        super().__init__("cloud:oumi:ModelService", name, _TASK, {**facts, "gpus": model.gpus}, opts)
+        account = self._account(args)
+        self.inference_service: CustomResource = kube.custom(
             self,
             model.name,
             ("serving.kserve.io/v1beta1", "InferenceService"),
-            {"name": model.name, "namespace": where, "annotations": inference_service.service_annotations(model)},
-            inference_service.spec(model, kube.known_after(model.name, account)),
+            {
+                "name": model.name,
+                "namespace": where,
+                "labels": inference_service.INTERNAL,
+                "annotations": inference_service.service_annotations(model),
+            },
+            inference_service.spec(
+                model, account, registry=args.settings.registry, scripts=args.scripts, cache=args.cache
+            ),
         )
+        self._route(args)
+        self._monitor(args)
+        self.ready_url = kube.known_after(inference_service.ready_url(model), self.inference_service)
+        host = inference_service.outside_host(model, args.settings.serving.domain)
+        self.url = kube.known_after(f"https://{host}:{addresses.HTTPS_NODE_PORT}", self.inference_service)
+        self.register_outputs({"url": self.url})
 
-    def _monitor(self, where: pulumi.Output[str]) -> None:
-        served = [{"key": "serving.kserve.io/inferenceservice", "operator": "Exists"}]
+    def _account(self, args: ModelServiceArgs) -> pulumi.Output[str]:
+        name = args.model.name
+        login = credentials.kserve_s3(f"{name}-s3", args.s3.user, args.s3.password, args.s3.host)
+        access = kube.secret_of(self, args.where, login)
+        account = ServiceAccount(
+            f"{name}-account",
+            metadata={"name": name, "namespace": args.where},
+            secrets=[{"name": kube.known_after(login.name, access)}],
+            opts=self.child(),
+        )
+        return kube.known_after(name, account)
+
+    def _route(self, args: ModelServiceArgs) -> None:
+        """Route the model's outside name to it, over both listeners as KServe does."""
+        parent = {"name": args.gateway.name, "namespace": args.gateway.namespace}
         kube.custom(
             self,
-            "models-metrics",
+            f"{args.model.name}-route",
+            ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+            {"name": args.model.name, "namespace": args.where, "annotations": inference_service.OURS},
+            inference_service.route_spec(args.model, args.settings.serving.domain, parent),
+        )
+
+    def _monitor(self, args: ModelServiceArgs) -> None:
+        """Have the model's pods measured, those of a version under test as well: the gate compares them."""
+        name = args.model.name
+        port = args.model.container.port if args.model.container else 8080
+        names = [name, inference_service.candidate_name(name)]
+        kube.custom(
+            self,
+            f"{name}-metrics",
             ("monitoring.coreos.com/v1", "PodMonitor"),
-            {"name": "models", "namespace": where},
+            {"name": name, "namespace": args.where},
             {
-                "selector": {"matchExpressions": served},
-                "podMetricsEndpoints": [{"portNumber": 8080, "path": "/metrics"}],
+                "selector": {
+                    "matchExpressions": [
+                        {"key": "serving.kserve.io/inferenceservice", "operator": "In", "values": names}
+                    ]
+                },
+                "podMetricsEndpoints": [{"portNumber": port, "path": "/metrics"}],
             },
         )

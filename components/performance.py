@@ -51,7 +51,7 @@ class Performance(TaskComponent):
         }
         super().__init__("cloud:integration:Performance", name, "CLOUD-6.3", props, opts)
         where = kube.name_of(kube.namespace(self, args.settings, "performance", "restricted"))
-        jobs = {model.name: self._check(model, args, where) for model in args.settings.models}
+        jobs = {model.name: self._check(model, args, where) for model in args.settings.served}
         told = {model: kube.known_after(f"performance/load-{model}", job) for model, job in jobs.items()}
         self.register_outputs({"namespace": where, "jobs": told})
 

@@ -74,7 +74,7 @@ def deploy_platform(
     dashboards = Dashboards("dashboards", DashboardsArgs(settings, *shown), inside)
 
     # Phase 5: the models, and whether they answer.
-    models = Models("models", ModelsArgs(settings, store.access, mlflow.password, kserve.last), inside)
+    models = Models("models", ModelsArgs(settings, store.access, mlflow.password, gateway, kserve.last), inside)
     if settings.models:
         WorkflowCheck("workflow-check", WorkflowCheckArgs(settings, models.ready_urls), inside)
 
@@ -93,7 +93,7 @@ def deploy_platform(
 def _endpoints(settings: Settings) -> dict[str, str]:
     consoles = ["mlflow", "grafana", *(["minio"] if settings.object_store.engine == "minio" else [])]
     found = {name: addresses.url(name, settings) for name in consoles}
-    for model in settings.models:
+    for model in settings.served:
         host = inference_service.outside_host(model, settings.serving.domain)
         found[f"model/{model.name}"] = f"https://{host}:{addresses.HTTPS_NODE_PORT}"
     return found

@@ -1,17 +1,27 @@
-"""KServe's InferenceService for a model of the settings, and where such a model answers."""
+"""KServe's InferenceService for a model of the settings, its route, and where such a model answers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from cluster.settings.model import Model
+from cluster.render import storage_containers
+from cluster.render.container_images import mirrored, parse
+from cluster.settings.model import Container, Model, Registry
 
 NAMESPACE = "models"
+SHARE = 100
+"""Weights of a route are percents."""
 _PORT = 8080
 _LOAD_PERIOD_S = 10
 _LOAD_PATIENCE = {True: 180, False: 30}
 """Probes that may fail while a model loads, by whether it has GPUs: 30 minutes for an LLM from a slow disk, else 5."""
+
+INTERNAL = {"networking.kserve.io/visibility": "cluster-local"}
+"""Label that keeps KServe from making routes: the route of a model is ours, because its weights share out requests."""
+
+OURS = {"pulumi.com/patchForce": "true"}
+"""What ``cloudctl models promote`` changed for a while, an update may set again without a conflict."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +41,33 @@ RUNTIMES = {
     "mlserver": Runtime("kserve-mlserver", "sklearn", "1", "v2", "/v2/models/{name}/ready"),
     "mlflow": Runtime("kserve-mlserver", "mlflow", "2", "v2", "/v2/models/{name}/ready"),
 }
-"""The settings' word for a runtime -> what KServe calls it (config/runtimes of KServe)."""
+"""The settings' word for a runtime -> what KServe calls it (config/runtimes of KServe); ``custom`` has none."""
+
+
+_NAME_OPTION = {"vllm": "--served-model-name", "huggingface": "--model_name"}
+"""How a server is told the name that it answers to; the last word wins over the runtime's own, the service's name."""
 
 
 def base_url(model: Model) -> str:
     """Return where the model answers inside the cluster: KServe's predictor service, in mode Standard."""
-    return f"http://{model.name}-predictor.{NAMESPACE}.svc.cluster.local"
+    return f"http://{predictor(model.name)}.{NAMESPACE}.svc.cluster.local"
+
+
+def predictor(service: str) -> str:
+    """Return the name of an InferenceService's Kubernetes Service and Deployment."""
+    return f"{service}-predictor"
+
+
+def ready_path(model: Model) -> str:
+    """Return the path that answers 200 once the model is loaded."""
+    if model.container is not None:
+        return model.container.ready
+    return RUNTIMES[model.runtime].ready.format(name=model.name)
 
 
 def ready_url(model: Model) -> str:
     """Return the URL that answers 200 once the model is loaded."""
-    return base_url(model) + RUNTIMES[model.runtime].ready.format(name=model.name)
+    return base_url(model) + ready_path(model)
 
 
 def outside_host(model: Model, domain: str) -> str:
@@ -50,43 +76,107 @@ def outside_host(model: Model, domain: str) -> str:
 
 
 def service_annotations(model: Model) -> dict[str, str]:
-    """Return annotations: which version runs, and who changes the number of replicas."""
+    """Return annotations: which version runs, what it must be, and who changes the number of replicas."""
     scaler = "hpa" if model.max_replicas > model.min_replicas else "none"
     if model.min_replicas == 0:
         scaler = "external"  # nothing in the cluster wakes a model that has no pod; a person does
     return {
         "inference-cloud/model-version": model.version,
         "inference-cloud/model-uri": model.uri,
+        storage_containers.NAME: model.name,
+        storage_containers.DIGEST: model.digest or "",
+        storage_containers.CACHED: str(model.cache).lower(),
         "serving.kserve.io/deploymentMode": "Standard",
         "serving.kserve.io/autoscalerClass": scaler,
+        **OURS,
     }
 
 
-def spec(model: Model, service_account: Any) -> dict[str, Any]:
-    """Return the spec; ``service_account`` may be a value that is known later."""
-    runtime = RUNTIMES[model.runtime]
-    predictor: dict[str, Any] = {
+def spec(
+    model: Model,
+    service_account: Any,
+    *,
+    registry: Registry | None = None,
+    scripts: Any = storage_containers.SCRIPTS,
+    cache: Any = storage_containers.CACHE,
+) -> dict[str, Any]:
+    """Return the spec; account, ConfigMap of the programs and claim of the cache may be values known later."""
+    found: dict[str, Any] = {
         "serviceAccountName": service_account,
         "minReplicas": model.min_replicas,
         "maxReplicas": max(model.max_replicas, model.min_replicas),
-        # an LLM may stream for minutes; the route's own default is 60 s
-        "timeout": 600,
-        "model": {
-            "modelFormat": {"name": runtime.format, "version": runtime.version},
-            "runtime": runtime.name,
-            "storageUri": model.uri,
-            "resources": _resources(model),
-            **_probes(model),
-            **({"protocolVersion": runtime.protocol} if runtime.protocol else {}),
-            **_arguments(model),
-        },
+        "timeout": model.timeout,
     }
+    container = storage_containers.name_for(model)
+    if container:
+        found |= {"storageContainerName": container, "volumes": storage_containers.volumes(model, scripts, cache)}
+    if model.container is not None:
+        found["containers"] = [_custom(model, model.container, registry or Registry())]
+    else:
+        found["model"] = _served(model)
     if model.max_replicas > model.min_replicas > 0:
-        predictor |= {"scaleMetric": "cpu", "scaleTarget": 70}
+        found |= {
+            "scaleMetric": model.scale.metric,
+            "scaleMetricType": "Utilization",
+            "scaleTarget": model.scale.target,
+        }
     if model.gpus:
         # a rolling update would wait for a GPU that the old pod holds
-        predictor["deploymentStrategy"] = {"type": "Recreate"}
-    return {"predictor": predictor}
+        found["deploymentStrategy"] = {"type": "Recreate"}
+    return {"predictor": found}
+
+
+def route_spec(model: Model, domain: str, parent: Any, *, candidate: int = 0) -> dict[str, Any]:
+    """Return the spec of a model's HTTPRoute; ``candidate`` percent of its requests go to the version under test.
+
+    ``parent`` is the Gateway, as a parentRef.
+    """
+    backends = [{"name": predictor(model.name), "port": 80, "weight": SHARE - candidate}]
+    if candidate:
+        backends.append({"name": predictor(candidate_name(model.name)), "port": 80, "weight": candidate})
+    return {
+        "parentRefs": [parent],
+        "hostnames": [outside_host(model, domain)],
+        "rules": [{"backendRefs": backends, "timeouts": {"request": f"{model.timeout}s"}}],
+    }
+
+
+def candidate_name(name: str) -> str:
+    """Return the name of the InferenceService that tries a model's next version."""
+    return f"{name}-candidate"
+
+
+def _served(model: Model) -> dict[str, Any]:
+    runtime = RUNTIMES[model.runtime]
+    option = _NAME_OPTION.get(model.runtime)
+    args = [*([f"{option}={model.name}"] if option else []), *_arguments(model)]
+    # a candidate's service has another name than its model, and answers under the model's
+    env = [{"name": "MLSERVER_MODEL_NAME", "value": model.name}] if runtime.name == "kserve-mlserver" else []
+    return {
+        "modelFormat": {"name": runtime.format, "version": runtime.version},
+        "runtime": runtime.name,
+        "storageUri": model.uri,
+        "resources": _resources(model),
+        **_probes(model),
+        **({"protocolVersion": runtime.protocol} if runtime.protocol else {}),
+        **({"args": args} if args else {}),
+        **({"env": env} if env else {}),
+    }
+
+
+def _custom(model: Model, wish: Container, registry: Registry) -> dict[str, Any]:
+    """A container of the user's: KServe mounts the model where STORAGE_URI asks for one."""
+    env = {"STORAGE_URI": model.uri, "MODEL_NAME": model.name, **wish.env}
+    return {
+        "name": "kserve-container",
+        "image": str(mirrored(parse(wish.image), registry)),
+        **({"command": list(wish.command)} if wish.command else {}),
+        **({"args": list(wish.args)} if wish.args else {}),
+        "env": [{"name": key, "value": value} for key, value in env.items()],
+        "ports": [{"containerPort": wish.port, "protocol": "TCP"}],
+        "resources": _resources(model),
+        **_probes(model, wish.port),
+    }
 
 
 def _resources(model: Model) -> dict[str, dict[str, str]]:
@@ -95,9 +185,8 @@ def _resources(model: Model) -> dict[str, dict[str, str]]:
     return {"requests": wanted, "limits": dict(wanted)}
 
 
-def _probes(model: Model) -> dict[str, Any]:
-    path = RUNTIMES[model.runtime].ready.format(name=model.name)
-    asked = {"httpGet": {"path": path, "port": _PORT}}
+def _probes(model: Model, port: int = _PORT) -> dict[str, Any]:
+    asked = {"httpGet": {"path": ready_path(model), "port": port}}
     return {
         "startupProbe": {
             **asked,
@@ -107,7 +196,7 @@ def _probes(model: Model) -> dict[str, Any]:
         },
         "readinessProbe": {**asked, "periodSeconds": 5, "failureThreshold": 3, "timeoutSeconds": 5},
         "livenessProbe": {
-            "tcpSocket": {"port": _PORT},
+            "tcpSocket": {"port": port},
             "periodSeconds": 20,
             "failureThreshold": 6,
             "timeoutSeconds": 5,
@@ -115,8 +204,9 @@ def _probes(model: Model) -> dict[str, Any]:
     }
 
 
-def _arguments(model: Model) -> dict[str, list[str]]:
-    """Spread a model over its pod's GPUs: only vLLM has to be told."""
-    if model.runtime == "vllm" and model.gpus > 1:
-        return {"args": [f"--tensor-parallel-size={model.gpus}"]}
-    return {}
+def _arguments(model: Model) -> list[str]:
+    """What vLLM has to be told: how many GPUs to spread over, and how the weights are packed."""
+    if model.runtime != "vllm":
+        return []
+    spread = [f"--tensor-parallel-size={model.gpus}"] if model.gpus > 1 else []
+    return spread + ([f"--quantization={model.quantization}"] if model.quantization else [])

@@ -273,9 +273,7 @@ class GpuOperator(Section):
     dcgm_exporter: bool = True
 
 
-StorageClassName = Annotated[
-    Name | None, Field(description="class of its volumes; left out: kubernetes.storage_class")
-]
+StorageClassName = Annotated[Name | None, Field(description="class of its volumes; left out: kubernetes.storage_class")]
 
 Retain = Annotated[
     bool,
@@ -307,7 +305,8 @@ class Serving(Section):
 
     domain: Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")] = "models.internal"
     prepull: Annotated[
-        bool, Field(description="have the nodes fetch the models' images before a model needs them: a faster first start")
+        bool,
+        Field(description="have the nodes fetch the models' images before a model needs them: a faster first start"),
     ] = True
 
 
@@ -322,20 +321,96 @@ class Monitoring(Section):
     ] = None
 
 
+Runtime = Literal["vllm", "huggingface", "mlserver", "mlflow", "custom"]
+"""What answers for a model: vLLM or Hugging Face's server on a GPU, MLServer on the CPU, or one's own container."""
+
+ModelUri = Annotated[
+    str,
+    Field(
+        pattern=r"^(s3|models|hf|pvc)://?.+",
+        description="s3://bucket/path, models:/NAME/VERSION, models:/NAME@ALIAS, hf://owner/model or pvc://claim/path",
+    ),
+]
+
+
+def _version(model: Mapping[str, Any]) -> str:
+    """A model's default version: what its URI says of it; not called where the URI is malformed."""
+    uri: str = model["uri"]
+    path, at, alias = uri.rpartition("@")
+    return alias if at and path.startswith("models:/") else uri.rstrip("/").rpartition("/")[2]
+
+
+class Container(Section):
+    """A model server of one's own: it finds the model in /mnt/models and answers on ``port``."""
+
+    image: Annotated[str, Field(description="registry/repository:tag, the tag fixed")]
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    port: Annotated[Whole, Field(ge=1024, le=65535)] = 8080
+    ready: Annotated[str, Field(pattern=r"^/", description="path that answers 200 once the model is loaded")] = (
+        "/v2/health/ready"
+    )
+
+
+class Scale(Section):
+    """When a model gets more replicas, up to max_replicas: a HorizontalPodAutoscaler keeps the metric at the target."""
+
+    metric: Annotated[
+        Literal["cpu", "memory"], Field(description="use of what the replicas ask for; other metrics would need KEDA")
+    ] = "cpu"
+    target: Annotated[Whole, Field(ge=1, le=100, description="percent, as the mean over the replicas")] = 70
+
+
+class CpuVariant(Section):
+    """What serves in a model's place, under its name, where the stack has no GPU for it. Left out: as the model."""
+
+    uri: ModelUri | None = None
+    version: Annotated[str | None, Field(description="left out: what its uri says")] = None
+    digest: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$")] = None
+    runtime: Literal["huggingface", "mlserver", "mlflow", "custom"] = "huggingface"
+    cores: Annotated[Whole | None, Field(ge=1)] = None
+    memory: MiB | None = None
+
+
 class Model(Section):
     """A model served by KServe."""
 
     name: Name
-    uri: Annotated[
-        str, Field(pattern=r"^(s3|models|hf|pvc)://?.+", description="s3://bucket/path, or an MLflow models:/ URI")
-    ]
-    version: str
-    runtime: Literal["vllm", "huggingface", "mlserver", "mlflow"] = "vllm"
+    uri: ModelUri
+    version: str = Field(default_factory=_version, description="left out: the version or alias that uri ends with")
+    digest: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[0-9a-f]{64}$",
+            description="SHA-256 of its manifest.json: another model there is not served. Left out: as MLflow says",
+        ),
+    ] = None
+    runtime: Runtime = "vllm"
+    container: Annotated[Container | None, Field(description="for runtime custom")] = None
     gpus: Annotated[Whole, Field(ge=0, le=16)] = 0
     cores: Annotated[Whole, Field(ge=1)] = 4
     memory: MiB = mib("16GiB")
     min_replicas: Annotated[Whole, Field(ge=0)] = 1
     max_replicas: Annotated[Whole, Field(ge=1)] = 1
+    scale: Scale = Scale()
+    timeout: Annotated[
+        Whole, Field(ge=1, le=86400, description="seconds that an answer may take; an LLM may stream for minutes")
+    ] = 600
+    quantization: Annotated[
+        Literal["awq", "gptq", "fp8", "bitsandbytes", "compressed-tensors"] | None,
+        Field(description="how the weights are packed (vLLM); fp8 and bitsandbytes pack ordinary ones at loading"),
+    ] = None
+    cache: Annotated[
+        bool, Field(description="keep the model on each node that served it: a restart copies it and downloads nothing")
+    ] = False
+    when_no_gpu: Annotated[
+        Literal["refuse", "cpu"],
+        Field(
+            description="where the machines' GPUs are spoken for by the models above it: refuse, or serve by the CPU"
+        ),
+    ] = "refuse"
+    cpu_variant: Annotated[CpuVariant | None, Field(description="for when_no_gpu: cpu")] = None
 
 
 class Transfer(Section):
@@ -414,6 +489,13 @@ class Settings(Section):
     def host_of(self, machine: Machine) -> Host:
         """Return the host that carries a machine."""
         return next(host for host in self.hosts if machine.host in (None, host.name))
+
+    @property
+    def served(self) -> tuple[Model, ...]:
+        """The models as they are served: with their CPU variants where the machines' GPUs do not reach."""
+        from cluster.settings.served import served
+
+        return served(self.models, None if self.kubernetes.provisioner == "existing" else self.gpu_count)
 
     def by_role(self, role: str) -> tuple[Machine, ...]:
         """Return the machines of a role, in the file's order."""

@@ -7,6 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+_URI = (
+    "is not a place that models come from",
+    "write s3://bucket/path, models:/name/version, hf://owner/name or pvc://claim/path",
+)
+_DIGEST = ("is not the SHA-256 of a manifest", "write its 64 hex digits, which cloudctl models sync prints")
+
 PATTERNS: Mapping[tuple[str, str], tuple[str, str]] = {
     ("Pool", "path"): ("is not an absolute path", "write for example /var/lib/libvirt/inference-cloud"),
     ("Host", "uri"): ("is not a libvirt URI for QEMU", "write qemu:///system or qemu+ssh://user@host/system"),
@@ -30,10 +36,11 @@ PATTERNS: Mapping[tuple[str, str], tuple[str, str]] = {
     ("Registry", "mirror"): ("is not a registry", "write host:port/path without a scheme, for example mirror.lan:5000"),
     ("Serving", "domain"): ("is not a domain", "write for example models.internal"),
     ("Monitoring", "federate"): ("is not host:port", "write for example prometheus.hpc.internal:9090"),
-    ("Model", "uri"): (
-        "is not a place that models come from",
-        "write s3://bucket/path, models:/name/version, hf://owner/name or pvc://claim/path",
-    ),
+    ("Model", "uri"): _URI,
+    ("CpuVariant", "uri"): _URI,
+    ("Model", "digest"): _DIGEST,
+    ("CpuVariant", "digest"): _DIGEST,
+    ("Container", "ready"): ("is not a path", "write for example /v2/health/ready"),
     ("Transfer", "source"): (
         "is not an absolute path",
         "write the folder as the host sees it, for example /beegfs/models",
@@ -60,7 +67,7 @@ REQUIRED: Mapping[tuple[str, str], tuple[str, str]] = {
     ),
     ("Model", "name"): ("is missing", "write for example name: llama"),
     ("Model", "uri"): ("is missing", "write for example uri: s3://models/llama"),
-    ("Model", "version"): ("is missing", "write for example version: '1'"),
+    ("Container", "image"): ("is missing", "write registry/repository:tag with a fixed tag"),
     ("Secrets", "object_store_root_password"): _SECRET,
     ("Secrets", "object_store_mlflow_password"): _SECRET,
     ("Secrets", "postgres_password"): _SECRET,

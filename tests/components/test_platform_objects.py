@@ -56,8 +56,8 @@ def test_images_have_tags() -> None:
     made = everything()
     found = {image for each in made.plan.resources.values() if each.type != RELEASE for image in images(each.inputs)}
     assert {image for image in found if image.rpartition(":")[2] in ("", "latest") or ":" not in image} == set()
-    assert versions.IMAGES["postgresql"] in found
-    assert len(found) == 6
+    pins = ("postgresql", "mlflow", "kserve-storage-initializer", "envoy", "curl", "k6")
+    assert {versions.IMAGES[name] for name in pins} <= found <= set(versions.IMAGES.values())
 
 
 def test_namespaces_are_held_to_a_level() -> None:
@@ -114,6 +114,55 @@ def test_models_reach_the_store_by_their_accounts() -> None:
     service = one(made, "InferenceService", "assistant").inputs
     assert service["spec"]["predictor"]["serviceAccountName"] == "assistant"
     assert service["metadata"]["annotations"]["inference-cloud/model-version"] == "1"
+
+
+def test_a_model_is_fetched_by_a_program_that_checks_it() -> None:
+    made = everything()
+    for name, container in (("assistant", "object-store"), ("classifier", "mlflow")):
+        predictor = one(made, "InferenceService", name).inputs["spec"]["predictor"]
+        assert predictor["storageContainerName"] == container
+        assert predictor["volumes"] == [{"name": "model-fetch", "configMap": {"name": "model-fetch"}}]
+        spec = one(made, "ClusterStorageContainer", f"{container}-storage").inputs["spec"]["container"]
+        assert spec["command"] == ["python3", "/opt/inference-cloud/fetch.py"]
+        assert {mount["name"] for mount in spec["volumeMounts"]} <= {each["name"] for each in predictor["volumes"]}
+    assert set(one(made, "ConfigMap", "model-fetch").inputs["data"]) == {"fetch.py", "verify.py"}
+    assert made.plan.of_type("kubernetes:core/v1:PersistentVolume") == [
+        one(made, "PersistentVolume", "transfer-source")
+    ]
+
+
+def test_a_model_that_nodes_keep_mounts_their_folder() -> None:
+    models = [{"name": "kept", "uri": "s3://models/kept/1", "runtime": "mlserver", "cache": True}]
+    made = make(models=models)
+    assert one(made, "PersistentVolume", "model-cache").inputs["spec"]["hostPath"]["type"] == "DirectoryOrCreate"
+    predictor = one(made, "InferenceService", "kept").inputs["spec"]["predictor"]
+    assert predictor["storageContainerName"] == "object-store-cached"
+    spec = one(made, "ClusterStorageContainer", "object-store-cached-storage").inputs["spec"]["container"]
+    assert {mount["name"] for mount in spec["volumeMounts"]} == {each["name"] for each in predictor["volumes"]}
+
+
+def test_a_models_route_is_ours_and_gives_all_to_the_running_version() -> None:
+    made = everything()
+    assert one(made, "InferenceService", "assistant").inputs["metadata"]["labels"] == {
+        "networking.kserve.io/visibility": "cluster-local"
+    }
+    route = one(made, "HTTPRoute", "assistant-route").inputs["spec"]
+    assert route["hostnames"] == ["assistant-models.models.internal"]
+    assert [(each["name"], each["weight"]) for each in route["rules"][0]["backendRefs"]] == [
+        ("assistant-predictor", 100)
+    ]
+
+
+def test_without_a_gpu_the_variant_for_the_cpu_is_served_under_the_same_name() -> None:
+    variant = {"uri": "s3://models/small/2", "runtime": "huggingface", "cores": 2, "memory": "4GiB"}
+    wish = {"uri": "s3://models/large/9", "gpus": 2, "when_no_gpu": "cpu", "cpu_variant": variant}
+    made = make(models=[{"name": "first", **wish}, {"name": "second", **wish}])
+    first, second = (one(made, "InferenceService", name).inputs for name in ("first", "second"))
+    assert first["spec"]["predictor"]["model"]["storageUri"] == "s3://models/large/9"
+    model = second["spec"]["predictor"]["model"]
+    assert (model["storageUri"], model["runtime"]) == ("s3://models/small/2", "kserve-huggingfaceserver")
+    assert model["resources"]["limits"] == {"cpu": "2", "memory": "4096Mi"}
+    assert second["metadata"]["annotations"]["inference-cloud/model-version"] == "2"
 
 
 def test_the_hpc_side_is_federated_with_its_own_labels() -> None:

@@ -84,7 +84,7 @@ def test_without_gpus_the_rest_keeps_its_order() -> None:
         (("ServiceMonitor", "mlflow-metrics"), ("Release", "prometheus-operator-crds")),
         (("PodMonitor", "postgres-metrics"), ("Release", "prometheus-operator-crds")),
         (("PodMonitor", "gateway-metrics"), ("Release", "prometheus-operator-crds")),
-        (("PodMonitor", "models-metrics"), ("Release", "prometheus-operator-crds")),
+        (("PodMonitor", "assistant-metrics"), ("Release", "prometheus-operator-crds")),
         (("ScrapeConfig", "federate"), ("Release", "monitoring")),
         (("InferenceService", "assistant"), ("Release", "kserve-runtime-configs")),
         (("InferenceService", "assistant"), ("ClusterStorageContainer", "mlflow-storage")),

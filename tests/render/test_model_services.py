@@ -6,9 +6,13 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cluster.render import alert_rules, dashboards, inference_service, load_test
-from cluster.settings.model import Model
+from cluster.render import alert_rules, dashboards, inference_service, load_test, storage_containers
+from cluster.settings.model import Model, Registry
+from cluster.settings.served import served
+from tests.render.stacks import settings
 
 
 def model(**changes: Any) -> Model:
@@ -20,7 +24,7 @@ def test_an_llm_asks_for_its_gpus_and_spreads_over_them() -> None:
     predictor = inference_service.spec(model(gpus=2), "account")["predictor"]
     served = predictor["model"]
     assert served["resources"]["limits"] == {"cpu": "4", "memory": "16384Mi", "nvidia.com/gpu": "2"}
-    assert served["args"] == ["--tensor-parallel-size=2"]
+    assert served["args"] == ["--served-model-name=assistant", "--tensor-parallel-size=2"]
     assert served["runtime"] == "kserve-vllmserver"
     assert predictor["deploymentStrategy"] == {"type": "Recreate"}
     assert predictor["serviceAccountName"] == "account"
@@ -42,6 +46,64 @@ def test_a_cpu_model_rolls_over_and_speaks_v2() -> None:
 def test_who_scales_a_model(least: int, most: int, scaler: str) -> None:
     mine = model(min_replicas=least, max_replicas=most)
     assert inference_service.service_annotations(mine)["serving.kserve.io/autoscalerClass"] == scaler
+
+
+def test_a_quantised_llm_says_so_to_vllm() -> None:
+    served = inference_service.spec(model(gpus=1, quantization="awq"), "account")["predictor"]["model"]
+    assert served["args"] == ["--served-model-name=assistant", "--quantization=awq"]
+
+
+def test_a_container_of_ones_own_gets_the_model_and_its_probes() -> None:
+    container = {"image": "quay.io/me/server:1.2", "port": 9000, "env": {"WORKERS": "2"}, "ready": "/healthz"}
+    mine = model(runtime="custom", container=container)
+    predictor = inference_service.spec(mine, "account", registry=Registry(mirror="mirror:5000/x"))["predictor"]
+    (own,) = predictor["containers"]
+    assert "model" not in predictor
+    assert own["image"] == "mirror:5000/x/me/server:1.2"
+    assert {"name": "STORAGE_URI", "value": "s3://models/assistant/1"} in own["env"]
+    assert own["readinessProbe"]["httpGet"] == {"path": "/healthz", "port": 9000}
+    assert inference_service.ready_url(mine).endswith(".cluster.local/healthz")
+
+
+def test_annotations_carry_what_the_fetching_pod_needs() -> None:
+    digest = "a" * 64
+    found = inference_service.service_annotations(model(digest=digest, cache=True))
+    container = storage_containers.storage_containers(settings(), "http://mlflow")[0].spec["container"]
+    fields = [each["valueFrom"]["fieldRef"]["fieldPath"] for each in container["env"] if "fieldRef" in str(each)]
+    asked = {field.removeprefix("metadata.annotations['").removesuffix("']") for field in fields}
+    assert asked <= found.keys() and len(asked) == 3
+    assert found["inference-cloud/model-digest"] == digest
+
+
+def test_a_route_shares_out_requests() -> None:
+    spec = inference_service.route_spec(model(timeout=30), "models.internal", {"name": "cloud"}, candidate=20)
+    (rule,) = spec["rules"]
+    assert [(each["name"], each["weight"]) for each in rule["backendRefs"]] == [
+        ("assistant-predictor", 80),
+        ("assistant-candidate-predictor", 20),
+    ]
+    assert rule["timeouts"] == {"request": "30s"}
+
+
+@given(
+    wishes=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.booleans()), max_size=6),
+    gpus=st.integers(0, 8),
+)
+def test_the_models_that_are_served_ask_for_no_gpu_that_is_not_there(
+    wishes: list[tuple[int, int, bool]], gpus: int
+) -> None:
+    models = [
+        model(name=f"m{index}", gpus=each, min_replicas=least, max_replicas=3, when_no_gpu="cpu" if soft else "refuse")
+        for index, (each, least, soft) in enumerate(wishes)
+    ]
+    found = served(models, gpus)
+    assert [each.name for each in found] == [each.name for each in models]
+    assert all(mine == written for mine, written in zip(found, models, strict=True) if written.when_no_gpu == "refuse")
+    hard = sum(each.gpus * each.min_replicas for each in models if each.when_no_gpu == "refuse")
+    assert sum(each.gpus * each.min_replicas for each in found) <= max(gpus, hard)
+    assert served(models, None) == tuple(models)
+    if sum(each.gpus * max(each.min_replicas, 1) for each in models) <= gpus:
+        assert found == tuple(models), "there is room for all, and one fell back"
 
 
 def test_where_a_model_answers() -> None:

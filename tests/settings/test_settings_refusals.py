@@ -513,6 +513,75 @@ PROD: list[tuple[str, list[Change], list[str]]] = [
         ],
     ),
     (
+        "a registered model without version",
+        [put("models.1.uri", "models:/classifier")],
+        [
+            "models[1].uri: 'models:/classifier' names neither a version nor an alias of a registered model; write"
+            " models:/NAME/3 or models:/NAME@champion"
+        ],
+    ),
+    (
+        "two versions of one model",
+        [put("models.1.uri", "models:/classifier/3"), put("models.1.version", "2")],
+        ["models[1].version: '2' is not the version that uri names, 3; write '3', or leave it out"],
+    ),
+    (
+        "quantisation of a tree",
+        [put("models.1.quantization", "awq")],
+        ["models[1].quantization: 'awq' means nothing to runtime mlserver; take it out, or use vllm"],
+    ),
+    (
+        "a server of one's own without image, and an image for another's",
+        [
+            put("models.0.runtime", "custom"),
+            put("models.1.container", {"image": "quay.io/me/server:1"}),
+        ],
+        [
+            "models[0].container: is missing, which runtime custom needs; write its image, registry/repository:tag",
+            "models[1].container: 'quay.io/me/server:1' is only for runtime custom, this is mlserver; write runtime:"
+            " custom, or take it out",
+        ],
+    ),
+    (
+        "an image that moves",
+        [put("models.1.runtime", "custom"), put("models.1.container", {"image": "quay.io/me/server:latest"})],
+        [
+            "models[1].container.image: 'quay.io/me/server:latest' is not a pinned image; write registry/repository:tag"
+            " with a fixed tag, not latest"
+        ],
+    ),
+    (
+        "a volume that is neither checked nor kept",
+        [put("models.1.uri", "pvc://claim/x"), put("models.1.cache", True), put("models.1.digest", "a" * 64)],
+        [
+            f"models[1].digest: '{'a' * 64}' cannot be kept to: a volume is mounted as it is, nothing is downloaded and"
+            " looked at; take it out, or use s3://",
+            "models[1].cache: True cannot be kept to: a volume is mounted as it is, nothing is downloaded and looked at;"
+            " take it out, or use s3://",
+        ],
+    ),
+    (
+        "a fallback that nobody takes, one that there is not, and one from nothing",
+        [
+            put("models.0.when_no_gpu", "cpu"),
+            put("models.1.when_no_gpu", "cpu"),
+            put("models.1.cpu_variant", {}),
+        ],
+        [
+            "models[0].cpu_variant: is missing: vllm does not serve on the CPU; write it: a runtime for the CPU, and the"
+            " uri of a smaller model",
+            "models[1].when_no_gpu: 'cpu' says nothing of a model that asks for no GPU; take it out, or write gpus",
+        ],
+    ),
+    (
+        "a variant under refuse",
+        [put("models.0.cpu_variant", {"uri": "s3://models/small/1"})],
+        [
+            "models[0].cpu_variant: is never used under when_no_gpu: refuse; write when_no_gpu: cpu, or take cpu_variant"
+            " out"
+        ],
+    ),
+    (
         "vllm on a CPU",
         [put("models.0.gpus", 0)],
         [

@@ -26,12 +26,13 @@ def _gpus(draft: Draft) -> Iterator[Problem]:
         return
     most = max((len(parts.items) for parts in draft.gpus.values()), default=0)
     for model in draft.models.having("gpus"):
-        if total and model.value.gpus > most:
+        if total and model.value.gpus > most and not (model.has("when_no_gpu") and model.value.when_no_gpu == "cpu"):
             reason = f"is more GPUs than one machine has ({most}), and a replica runs on one machine"
             yield Problem(f"{model.path}.gpus", model.value.gpus, reason, f"write gpus: {most} or less")
-    if not draft.models.complete("gpus", "min_replicas"):
+    if not draft.models.complete("gpus", "min_replicas", "when_no_gpu"):
         return
-    asked = sum(model.value.gpus * model.value.min_replicas for model in draft.models)
+    # one that may fall back to the CPU gives way
+    asked = sum(each.value.gpus * each.value.min_replicas for each in draft.models if each.value.when_no_gpu != "cpu")
     if asked > total:
         reason = f"ask for {asked} GPUs at min_replicas, but the machines have {total}"
         yield Problem("models", None, reason, "lower gpus or min_replicas, or add GPUs to machines of role gpu-worker")
