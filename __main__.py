@@ -39,10 +39,13 @@ def main() -> None:
     nodes, made = (machines.nodes, machines.made) if machines else ({}, {})
     cluster = Cluster("kubernetes", ClusterArgs(settings, nodes, made), commands)
     # The identifier says when the cluster is another one: a kubeconfig that is fetched again is no reason to.
-    access = kubernetes.Provider("cluster", kubeconfig=cluster.kubeconfig, cluster_identifier=cluster.identifier)
+    access = {"kubeconfig": cluster.kubeconfig, "cluster_identifier": cluster.identifier}
+    provider = kubernetes.Provider("cluster", **access)
+    # For what holds data: it takes up what an earlier stack was told to leave, where the other one refuses.
+    keeping = kubernetes.Provider("cluster-data", **access, upsert_existing_objects=True)
 
     # Phases 2 to 6 inside the cluster: GPU operator, MLOps stack, monitoring, models, integration.
-    platform = deploy_platform(settings, access, shell, cluster)
+    platform = deploy_platform(settings, provider, keeping, shell, cluster)
     export_outputs(settings, cluster, platform)
 
 

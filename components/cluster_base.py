@@ -9,6 +9,7 @@ from pulumi_kubernetes.storage.v1 import StorageClass
 
 from cluster.render.addresses import HTTP_NODE_PORT, HTTPS_NODE_PORT
 from cluster.render.container_images import image
+from cluster.settings import storage
 from cluster.render.values import cert_manager, envoy_gateway, resources
 from cluster.settings.model import Settings
 from components import kube
@@ -35,11 +36,11 @@ class ClusterBase(TaskComponent):
 
     It makes no monitoring: only the CRDs, so that every phase can bring its monitors without waiting for Prometheus.
 
-    ``storage_class``: name of the class for every volume. ``service_monitors``: True, after the CRDs are there.
-    ``gateway``: where routes attach.
+    ``storage_classes``: service -> name of the class for its volumes. ``service_monitors``: True, after the CRDs are
+    there. ``gateway``: where routes attach.
     """
 
-    storage_class: pulumi.Output[str]
+    storage_classes: dict[str, pulumi.Output[str]]
     service_monitors: pulumi.Output[bool]
     gateway: kube.Gateway
 
@@ -59,22 +60,26 @@ class ClusterBase(TaskComponent):
             settings,
         )
         self.service_monitors = kube.known_after(True, crds)
-        self.storage_class = self._storage_class(settings)
+        self.storage_classes = self._storage_classes(settings)
         certificates = self._cert_manager(settings, ready)
         self.gateway = self._gateway(settings, certificates, ready)
         self.register_outputs(
             {
-                "storage_class": self.storage_class,
+                "storage_classes": self.storage_classes,
                 "gateway": self.gateway.name,
                 "http_port": HTTP_NODE_PORT,
                 "https_port": HTTPS_NODE_PORT,
             }
         )
 
-    def _storage_class(self, settings: Settings) -> pulumi.Output[str]:
-        name = settings.kubernetes.storage_class
-        if name == LOCAL_PATH:
-            return pulumi.Output.from_input(name)
+    def _storage_classes(self, settings: Settings) -> dict[str, pulumi.Output[str]]:
+        wanted = storage.classes(settings)
+        made = {name: self._storage_class(name, settings) for name in sorted(set(wanted.values()))}
+        return {service: made[name] for service, name in wanted.items()}
+
+    def _storage_class(self, name: str, settings: Settings) -> pulumi.Output[str]:
+        if name == LOCAL_PATH or settings.kubernetes.provisioner == "existing":
+            return pulumi.Output.from_input(name)  # it is there
         # another name asks for volumes that outlive their claims, which the built-in class cannot be told
         made = StorageClass(
             name,

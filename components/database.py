@@ -18,11 +18,15 @@ _CLUSTER = "postgres"
 
 @dataclass(frozen=True)
 class DatabaseArgs:
-    """``storage_class`` for its volumes, ``service_monitors``: whether the Prometheus operator's CRDs are there."""
+    """``storage_class`` for its volumes, ``service_monitors``: whether the Prometheus operator's CRDs are there.
+
+    ``keeper`` for the PostgreSQL cluster, which owns its volumes: whoever deletes it deletes them.
+    """
 
     settings: Settings
     storage_class: pulumi.Input[str]
     service_monitors: pulumi.Input[bool]
+    keeper: kube.Keeper
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Database(TaskComponent):
             cloudnative_pg.values(settings, service_monitors=args.service_monitors),
             settings,
         )
-        space = kube.namespace(self, settings, "database", "restricted")
+        space = kube.namespace(self, settings, "database", "restricted", keeper=args.keeper)
         where = kube.name_of(space)
         login = credentials.database_owner(kube.sealed(settings))
         owner = kube.secret_of(self, where, login)
@@ -70,6 +74,7 @@ class Database(TaskComponent):
             ),
             # no value of the release goes in here, but the operator's CRDs and its webhook must answer first
             depends_on=[operator],
+            keeper=args.keeper,
         )
         cluster_name = kube.known_after(_CLUSTER, cluster)
         second = kube.custom(

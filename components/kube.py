@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.core.v1 import Namespace, Secret
+from pulumi_kubernetes.core.v1 import Namespace, PersistentVolumeClaim, Secret
 from pulumi_kubernetes.helm.v3 import Release
 from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from pydantic import SecretStr
@@ -40,6 +40,21 @@ class Gateway:
     https_listener: str
 
 
+@dataclass(frozen=True)
+class Keeper:
+    """How objects that hold data are made, so that it outlives them in the stack.
+
+    ``provider`` takes up what an earlier ``up`` left instead of refusing it; ``retain``: a destroy leaves it.
+    """
+
+    provider: pulumi.ProviderResource
+    retain: bool
+
+    def options(self) -> pulumi.ResourceOptions:
+        """Return what goes into the options of such an object, and of the namespace around it."""
+        return pulumi.ResourceOptions(provider=self.provider, retain_on_delete=self.retain)
+
+
 def known_after(value: T, *resources: pulumi.CustomResource) -> pulumi.Output[T]:
     """Return a value that is known in preview already, and whose users wait for the resources all the same."""
     return pulumi.Output.all(*[resource.urn for resource in resources]).apply(lambda _: value)
@@ -61,6 +76,7 @@ def namespace(
     *,
     annotations: Mapping[str, pulumi.Input[str]] | None = None,
     depends_on: Iterable[pulumi.Resource] = (),
+    keeper: Keeper | None = None,
 ) -> Namespace:
     """Make a namespace whose pods are held to a pod security level, and reached only as ``network_policy`` says.
 
@@ -74,7 +90,7 @@ def namespace(
     made = Namespace(
         name,
         metadata={"name": name, "labels": labels, **({"annotations": dict(annotations)} if annotations else {})},
-        opts=owner.child(depends_on=depends_on),
+        opts=owner.child(keeper.options() if keeper else None, depends_on=depends_on),
     )
     NetworkPolicy(
         f"{name}-ingress",
@@ -155,6 +171,7 @@ def custom(
     spec: Mapping[str, Any],
     *,
     depends_on: Iterable[pulumi.Resource] = (),
+    keeper: Keeper | None = None,
 ) -> CustomResource:
     """Make a custom resource; ``kind`` is (apiVersion, kind)."""
     return CustomResource(
@@ -163,7 +180,29 @@ def custom(
         kind=kind[1],
         metadata=dict(metadata),
         spec=dict(spec),
-        opts=owner.child(depends_on=depends_on),
+        opts=owner.child(keeper.options() if keeper else None, depends_on=depends_on),
+    )
+
+
+def volume_claim(
+    owner: TaskComponent,
+    name: str,
+    where: pulumi.Input[str],
+    size_mib: int,
+    storage_class: pulumi.Input[str],
+    keeper: Keeper,
+) -> PersistentVolumeClaim:
+    """Make the claim on a volume that one pod writes. It is ours and no chart's: a release that goes takes no data."""
+    return PersistentVolumeClaim(
+        name,
+        # such a claim is bound when its first pod comes, and that waits for the claim
+        metadata={"name": name, "namespace": where, "annotations": {"pulumi.com/skipAwait": "true"}},
+        spec={
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": storage_class,
+            "resources": {"requests": {"storage": f"{size_mib}Mi"}},
+        },
+        opts=owner.child(keeper.options()),
     )
 
 

@@ -19,13 +19,14 @@ from components.base import TaskComponent
 @dataclass(frozen=True)
 class ObjectStoreArgs:
     """``storage_class`` for its volume, ``service_monitors``: whether the CRDs are there, ``gateway`` for the
-    console.
+    console, ``keeper`` for the data.
     """
 
     settings: Settings
     storage_class: pulumi.Input[str]
     service_monitors: pulumi.Input[bool]
     gateway: kube.Gateway
+    keeper: kube.Keeper
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class S3Access:
 
 
 class ObjectStore(TaskComponent):
-    """Namespace, secrets, release and (for MinIO) the console's route; ``access`` is known once the store answers."""
+    """Namespace, the data's claim, secrets, release and (for MinIO) the console's route; ``access`` is known once the store answers."""
 
     access: S3Access
 
@@ -54,7 +55,7 @@ class ObjectStore(TaskComponent):
         wish = args.settings.object_store
         super().__init__("cloud:mlops:ObjectStore", name, "CLOUD-3.1", {"engine": wish.engine}, opts)
         secrets = kube.sealed(args.settings)
-        space = kube.namespace(self, args.settings, "object-store", "baseline")
+        space = kube.namespace(self, args.settings, "object-store", "baseline", keeper=args.keeper)
         make = self._minio if wish.engine == "minio" else self._seaweedfs
         buckets = credentials.buckets(args.settings)
         store, service, port = make(args, secrets, space, buckets)
@@ -67,6 +68,11 @@ class ObjectStore(TaskComponent):
             password=pulumi.Output.secret(secrets.object_store_mlflow_password.get_secret_value()),
         )
         self.register_outputs({"endpoint": self.access.url, "buckets": list(buckets)})
+
+    def _claim(self, args: ObjectStoreArgs, where: pulumi.Output[str], name: str) -> pulumi.Output[str]:
+        """Return the name of the data's claim; each engine has its own, since neither can read the other's files."""
+        size = args.settings.object_store.size
+        return kube.known_after(name, kube.volume_claim(self, name, where, size, args.storage_class, args.keeper))
 
     def _minio(
         self, args: ObjectStoreArgs, secrets: Secrets, space: Namespace, buckets: tuple[str, str]
@@ -82,7 +88,7 @@ class ObjectStore(TaskComponent):
             user_secret=kube.known_after(user_login.name, user),
             user_key=credentials.USER_KEY,
             buckets=buckets,
-            storage_class=args.storage_class,
+            claim=self._claim(args, where, minio.CLAIM),
             service_monitors=args.service_monitors,
         )
         store = kube.release(self, "minio", "minio", where, values, args.settings)
@@ -105,7 +111,7 @@ class ObjectStore(TaskComponent):
             args.settings,
             config_secret=kube.known_after("seaweedfs-identities", identities),
             buckets=buckets,
-            storage_class=args.storage_class,
+            claim=self._claim(args, where, seaweedfs.CLAIM),
             service_monitors=args.service_monitors,
         )
         store = kube.release(self, "seaweedfs", "seaweedfs", where, values, args.settings)

@@ -10,6 +10,7 @@ from pulumi import ResourceOptions
 
 from cluster.render import addresses, inference_service
 from cluster.settings.model import Settings
+from components import kube
 from components.cluster_base import ClusterBase, ClusterBaseArgs
 from components.dashboards import Dashboards, DashboardsArgs
 from components.database import Database, DatabaseArgs
@@ -47,29 +48,34 @@ class PlatformOutputs:
 def deploy_platform(
     settings: Settings,
     kubernetes_provider: pulumi.ProviderResource,
+    keeping_provider: pulumi.ProviderResource,
     command_provider: pulumi.ProviderResource,
     cluster: ReadyCluster,
 ) -> PlatformOutputs:
     """Register every phase that the settings ask for; without GPUs no GPU operator, without models no checks of
-    them.
+    them. ``keeping_provider`` is for what holds data: the cluster's, too, but it takes up what is there.
     """
     inside = ResourceOptions(providers=[kubernetes_provider, command_provider])
 
     # Phase 2: the cluster's base, then what makes GPUs schedulable.
     base = ClusterBase("base", ClusterBaseArgs(settings, cluster.ready), inside)
-    storage, monitors, gateway = base.storage_class, base.service_monitors, base.gateway
+    storage, monitors, gateway = base.storage_classes, base.service_monitors, base.gateway
     gpus = GpuOperatorArgs(settings, monitors, cluster.ready)
     gpu = GpuOperator("gpus", gpus, inside) if settings.gpu_count else None
 
     # Phase 3: object store and database side by side, MLflow over both, then KServe.
-    store = ObjectStore("store", ObjectStoreArgs(settings, storage, monitors, gateway), inside)
-    database = Database("database", DatabaseArgs(settings, storage, monitors), inside)
+    kept = kube.Keeper(keeping_provider, settings.object_store.retain)
+    store_args = ObjectStoreArgs(settings, storage["object_store"], monitors, gateway, kept)
+    store = ObjectStore("store", store_args, inside)
+    kept = kube.Keeper(keeping_provider, settings.database.retain)
+    database = Database("database", DatabaseArgs(settings, storage["database"], monitors, kept), inside)
     mlflow = MLflow("mlflow", MLflowArgs(settings, store.access, database.access, gateway), inside)
     kserve = KServe("kserve", KServeArgs(settings, mlflow.uri, gateway, [gpu.driver] if gpu else []), inside)
 
     # Phase 4, beside phase 3: monitoring, then its dashboards.
     gpu_job = gpu.dcgm_job if gpu else ""
-    monitoring = Monitoring("monitoring", MonitoringArgs(settings, storage, monitors, gateway, gpu_job), inside)
+    monitoring_args = MonitoringArgs(settings, storage["monitoring"], monitors, gateway, gpu_job)
+    monitoring = Monitoring("monitoring", monitoring_args, inside)
     shown = (monitoring.namespace, monitoring.datasource)
     dashboards = Dashboards("dashboards", DashboardsArgs(settings, *shown), inside)
 

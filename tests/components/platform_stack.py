@@ -60,7 +60,8 @@ def make(preview: bool = False, **changes: Any) -> Made:
         commands = command.Provider("commands")
         cluster = FakeCluster(commands)
         access = kubernetes.Provider("access", kubeconfig=cluster.kubeconfig)
-        outputs: PlatformOutputs = deploy_platform(wanted, access, commands, cluster)
+        keeping = kubernetes.Provider("access-data", kubeconfig=cluster.kubeconfig, upsert_existing_objects=True)
+        outputs: PlatformOutputs = deploy_platform(wanted, access, keeping, commands, cluster)
         return {"endpoints": outputs.endpoints, "internal": outputs.internal}
 
     return Made(plan(build, preview=preview), wanted)

@@ -96,6 +96,8 @@ def test_everything_has_a_component_and_the_clusters_provider() -> None:
         if each.type.startswith("kubernetes:"):
             assert made.task(each) is not None, each.name
             assert "pulumi:providers:kubernetes::access" in each.provider, each.name
+            keeps = each.request.retainOnDelete
+            assert ("::access-data::" in each.provider) == keeps, f"{each.name}: what stays is what is taken up again"
 
 
 def test_a_fresh_preview_knows_what_policies_read() -> None:

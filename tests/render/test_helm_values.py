@@ -62,7 +62,7 @@ RELEASES: dict[str, Callable[[Settings], dict[str, Any]]] = {
         user_secret="minio-mlflow",
         user_key="password",
         buckets=("mlflow", "models"),
-        storage_class="local-path",
+        claim="data",
         service_monitors=True,
     ),
     "mlflow": lambda s: mlflow.values(s, BACKENDS, hosts=["mlflow.models.internal"]),
@@ -70,7 +70,7 @@ RELEASES: dict[str, Callable[[Settings], dict[str, Any]]] = {
         s,
         config_secret="seaweedfs-identities",
         buckets=("mlflow", "models"),
-        storage_class="local-path",
+        claim="data",
         service_monitors=True,
     ),
 }

@@ -15,6 +15,8 @@ from cluster.settings.model import Settings
 API_PORT = 9000
 CONSOLE_PORT = 9001
 POLICY = "mlops"
+CLAIM = "minio-data"
+"""Name of the PersistentVolumeClaim that the data is in."""
 
 _JOBS = ("makePolicyJob", "makeUserJob", "makeBucketJob")
 _OBJECTS = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
@@ -29,13 +31,13 @@ def values(
     user_secret: Leaf,
     user_key: str,
     buckets: Sequence[str],
-    storage_class: Leaf,
+    claim: Leaf,
     service_monitors: Leaf,
 ) -> Values:
     """Return the values.
 
     ``root_secret`` holds ``rootUser`` and ``rootPassword``; ``user`` may use the ``buckets`` and nothing else, with the
-    password under ``user_key`` of ``user_secret``.
+    password under ``user_key`` of ``user_secret``. ``claim`` is the PersistentVolumeClaim of the data.
     """
     server, client = image("minio", settings.registry), image("mc", settings.registry)
     wish = settings.object_store
@@ -46,7 +48,7 @@ def values(
         "existingSecret": root_secret,
         # one volume that one pod may mount: the old pod has to go first
         "deploymentUpdate": {"type": "Recreate"},
-        "persistence": {"enabled": True, "size": f"{wish.size}Mi", "storageClass": storage_class},
+        "persistence": {"enabled": True, "existingClaim": claim},
         "resources": resources("250m", f"{wish.memory}Mi"),
         "buckets": [{"name": bucket, "policy": "none", "purge": False} for bucket in buckets],
         "policies": [_policy(buckets)],

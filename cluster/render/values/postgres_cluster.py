@@ -26,6 +26,8 @@ def cluster(settings: Settings, *, owner_secret: Leaf, storage_class: Leaf) -> V
         },
         # one instance can only be updated by a restart, several by handing over
         "primaryUpdateMethod": "switchover" if settings.database.instances > 1 else "restart",
+        # the operator's own budget; with one instance it would only keep its node from being drained, for ever
+        "enablePDB": settings.database.instances > 1,
         "resources": resources("500m", "1Gi"),
     }
 

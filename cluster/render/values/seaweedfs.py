@@ -14,14 +14,16 @@ from cluster.settings.model import Settings
 
 S3_PORT = 8333
 METRICS_PORT = 9324
+CLAIM = "seaweedfs-data"
+"""Name of the PersistentVolumeClaim that the data is in."""
 CONFIG_KEY = "seaweedfs_s3_config"
 """Key of the Secret under which the chart expects the identities."""
 
 
 def values(
-    settings: Settings, *, config_secret: Leaf, buckets: Sequence[str], storage_class: Leaf, service_monitors: Leaf
+    settings: Settings, *, config_secret: Leaf, buckets: Sequence[str], claim: Leaf, service_monitors: Leaf
 ) -> Values:
-    """Return the values; ``config_secret`` holds ``identities`` under CONFIG_KEY."""
+    """Return the values; ``config_secret`` holds ``identities`` under CONFIG_KEY, ``claim`` is the data's."""
     mine = image("seaweedfs", settings.registry)
     wish = settings.object_store
     off: Values = {part: {"enabled": False} for part in ("master", "volume", "filer")}
@@ -33,7 +35,7 @@ def values(
         "image": {"tag": mine.tag},
         "allInOne": {
             "enabled": True,
-            "data": {"type": "persistentVolumeClaim", "size": f"{wish.size}Mi", "storageClass": storage_class},
+            "data": {"type": "existingClaim", "claimName": claim},
             "resources": resources("250m", f"{wish.memory}Mi"),
             "s3": {
                 "enabled": True,
