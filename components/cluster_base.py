@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_kubernetes.storage.v1 import StorageClass
 
+from cluster.render import disruption
 from cluster.render.addresses import HTTP_NODE_PORT, HTTPS_NODE_PORT
 from cluster.render.container_images import image
-from cluster.settings import storage
 from cluster.render.values import cert_manager, envoy_gateway, resources
+from cluster.settings import storage
 from cluster.settings.model import Settings
 from components import kube
 from components.base import TaskComponent
@@ -21,6 +22,8 @@ LOCAL_PATH = "local-path"
 GATEWAY_NAME = "cloud"
 _CERTIFICATE = "gateway-tls"
 _ISSUERS = "cert-manager.io/v1"
+_PROXIES = {"app.kubernetes.io/managed-by": "envoy-gateway"}
+"""Label that Envoy Gateway gives its proxies."""
 
 
 @dataclass(frozen=True)
@@ -190,14 +193,18 @@ class ClusterBase(TaskComponent):
             ("monitoring.coreos.com/v1", "PodMonitor"),
             {"name": "envoy-proxies", "namespace": namespace},
             {
-                "selector": {"matchLabels": {"app.kubernetes.io/managed-by": "envoy-gateway"}},
+                "selector": {"matchLabels": _PROXIES},
                 "podMetricsEndpoints": [{"port": "metrics", "path": "/stats/prometheus"}],
             },
         )
 
 
 def _proxy_spec(settings: Settings) -> dict[str, object]:
-    """Node ports instead of a load balancer, and a pinned proxy image (keys from the EnvoyProxy API reference)."""
+    """Node ports instead of a load balancer, and a pinned proxy image (keys from the EnvoyProxy API reference).
+
+    Two proxies where there are nodes for them, and never none: everything from outside comes through them.
+    """
+    proxies = disruption.replicas(settings)
     ports = [
         {"name": "http-80", "port": 80, "nodePort": HTTP_NODE_PORT},
         {"name": "https-443", "port": 443, "nodePort": HTTPS_NODE_PORT},
@@ -208,14 +215,19 @@ def _proxy_spec(settings: Settings) -> dict[str, object]:
             "kubernetes": {
                 "envoyService": {
                     "type": "NodePort",
+                    # by default a node without a proxy drops what it gets
+                    "externalTrafficPolicy": "Cluster",
                     "patch": {"type": "StrategicMerge", "value": {"spec": {"ports": ports}}},
                 },
                 "envoyDeployment": {
+                    "replicas": proxies,
+                    "pod": {"topologySpreadConstraints": [disruption.spread(_PROXIES)]},
                     "container": {
                         "image": str(image("envoy", settings.registry)),
                         "resources": resources("200m", "256Mi", memory_limit="1Gi"),
-                    }
+                    },
                 },
+                **({"envoyPDB": {"minAvailable": 1}} if proxies > 1 else {}),
             },
         }
     }

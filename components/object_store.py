@@ -47,7 +47,10 @@ class S3Access:
 
 
 class ObjectStore(TaskComponent):
-    """Namespace, the data's claim, secrets, release and (for MinIO) the console's route; ``access`` is known once the store answers."""
+    """Namespace, the data's claim, secrets, release and (for MinIO) the console's route.
+
+    ``access`` is known once the store answers.
+    """
 
     access: S3Access
 
