@@ -87,7 +87,8 @@ up: real plugin ## real host: preview with the policy pack, ask, then change it
 refresh: real plugin ## real host: compare the state with what is there
 	@pulumi refresh --stack $(STACK)
 
-destroy: real plugin ## real host: ask, then take everything of STACK down
+destroy: real plugin ## real host: say what data goes, ask, then take everything of STACK down
+	@$(PY) -m cloudctl data --stack $(STACK)
 	@pulumi destroy --stack $(STACK)
 
 # ---- proofs ----------------------------------------------------------------------------------------------------------

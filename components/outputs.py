@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pulumi
 
+from cluster.data import holdings
 from cluster.planned import tasks_of
 from cluster.settings.model import Settings
 from components.kubernetes import Cluster
@@ -21,6 +22,8 @@ def export_outputs(settings: Settings, cluster: Cluster, platform: PlatformOutpu
     pulumi.export(
         "models", {name.removeprefix(MODEL): url for name, url in endpoints.items() if name.startswith(MODEL)}
     )
+    # shown again, as what goes, by every destroy
+    pulumi.export("data", {each.name: str(each) for each in holdings(settings)})
     pulumi.export("nodes", {name: dict(node) for name, node in cluster.nodes.items()})
     pulumi.export("phases", tasks_of(settings))
     pulumi.export("kubeconfig", cluster.kubeconfig)
