@@ -10,6 +10,7 @@ from cloudctl import exits
 from cloudctl.commands import (
     capacity,
     config,
+    data,
     explain,
     flip,
     gpus,
@@ -54,6 +55,7 @@ def root(
 
 app.command("status")(status.status)
 app.command("capacity")(capacity.capacity)
+app.command("data")(data.data)
 app.add_typer(gpus.app, name="gpus")
 app.command("phases")(phases.phases)
 app.add_typer(host.app, name="host")

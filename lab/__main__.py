@@ -102,8 +102,9 @@ def status(stack: Stack = "prod", home: Home = ROOT / ".lab") -> None:
 def leftovers(place: Workspace) -> list[str]:
     """Return what the stand-ins' world or the lease file still holds of this stack.
 
-    A void lease holds nothing: an update that ended early took it, and had no time to make the command that gives back.
+    What the settings say is to be kept is not left over. A void lease holds nothing: an update that ended early took it, and had no time to make the command that gives back.
     """
+    from cluster.data import KEPT
     from cluster.host.model import load_facts
     from cluster.leases import LeaseFile
     from cluster.leases.evidence import Evidence
@@ -114,7 +115,8 @@ def leftovers(place: Workspace) -> list[str]:
     twins = {path.stem: load_facts(path)[0] for path in (place.dir / "hosts").glob("*.yaml")}
     evidence = Evidence(twins, ended(leases))
     held = [f"lease of {lease.gpu} by {lease.vm}" for lease in leases if not evidence.is_void(lease)]
-    return [f"{each.kind} {each.name}" for each in objects(place.dir)] + held
+    left = [each for each in objects(place.dir) if (each.kind, each.id) not in KEPT]
+    return [f"{each.kind} {each.name}" for each in left] + held
 
 
 def _status(place: Workspace) -> int:
