@@ -17,6 +17,7 @@ from cloudctl.commands import (
     host,
     init,
     models,
+    models_sync,
     net,
     phases,
     power,
@@ -67,6 +68,7 @@ app.command("stop")(power.stop)
 app.add_typer(flip.app, name="flip")
 app.command("preflight")(preflight.preflight)
 app.add_typer(net.app, name="net")
+models.app.command("sync")(models_sync.sync)
 app.add_typer(models.app, name="models")
 app.command("recover")(recover.recover)
 app.command("explain")(explain.explain)

@@ -12,6 +12,7 @@ from typing import Any
 
 from cloudctl.exits import CannotTellError
 from cluster.problems import InputError, Problem
+from cluster.settings.model import NAMESPACE
 
 Runner = Callable[..., "subprocess.CompletedProcess[str]"]
 """``subprocess.run``, or a test's own."""
@@ -54,6 +55,15 @@ class Engine:
             "stack", stack, "is not in the backend", f"there: {known}; make it with: cloudctl init {stack}"
         )
         raise InputError("stack", [problem])
+
+    def secrets(self, stack: str, config_file: Path) -> dict[str, Any]:
+        """Return the stack's passwords, decrypted. Raises CannotTellError; also where the stack has none yet."""
+        words = ["config", "--json", "--show-secrets", "--stack", stack, "--config-file", str(config_file)]
+        found = self._json(words, f"the passwords of stack {stack}").get(f"{NAMESPACE}:secrets", {})
+        try:
+            return dict(json.loads(found["value"]))
+        except (KeyError, TypeError, ValueError):
+            raise CannotTellError(f"stack {stack} has no passwords yet; make them: cloudctl init {stack}") from None
 
     def preview(self, stack: str, config_file: Path) -> dict[str, Any]:
         """Return what the next ``up`` would do, step by step, as ``pulumi preview --json`` tells it."""

@@ -414,13 +414,34 @@ class Model(Section):
 
 
 class Transfer(Section):
-    """Copying trained models from the HPC cluster's file system to the object store."""
+    """New models from the HPC cluster's file system into the object store, by the clock (``cloudctl models sync``)."""
 
-    source: Annotated[str, Field(pattern=r"^/.+", description="folder of trained models, e.g. a mounted BeeGFS")] = (
-        "/beegfs/models"
-    )
+    source: Annotated[
+        str,
+        Field(
+            pattern=r"^/.+",
+            description="folder of trained models, MODEL/VERSION/files, where Pulumi runs: e.g. a mounted BeeGFS",
+        ),
+    ] = "/beegfs/models"
     bucket: Name = "models"
     schedule: Annotated[str, Field(description="cron line")] = "17 * * * *"
+    endpoint: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://", description="URL of the object store; left out: https://s3.<serving.domain>:30443"
+        ),
+    ] = None
+    mlflow: Annotated[
+        str | None,
+        Field(pattern=r"^https?://", description="URL of MLflow; left out: https://mlflow.<serving.domain>:30443"),
+    ] = None
+    ca_file: Annotated[
+        str | None,
+        Field(
+            pattern=r"^/.+",
+            description="certificates of who signed theirs; left out: the cluster's own CA, fetched with kubectl",
+        ),
+    ] = None
 
 
 class Hpc(Section):

@@ -119,8 +119,13 @@ class Report:
 
     @property
     def sent_bytes(self) -> int:
-        """Of all versions."""
-        return sum(each.sent_bytes for each in self.results)
+        """Of all versions; none in a dry run."""
+        return 0 if self.dry_run else sum(each.sent_bytes for each in self.results)
+
+    @property
+    def would_send_bytes(self) -> int:
+        """In a dry run: of the versions that would be sent."""
+        return sum(each.sent_bytes for each in self.results if each.outcome == "would send")
 
 
 def sorted_files(files: Sequence[SourceFile]) -> tuple[SourceFile, ...]:

@@ -14,12 +14,13 @@ from pathlib import Path
 from cluster.transfer.model import Identity
 
 _TABLES = """
-CREATE TABLE IF NOT EXISTS about (word TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS object (key TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-  ctime_ns INTEGER NOT NULL, inode INTEGER NOT NULL, sha256 TEXT NOT NULL, etag TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS registered (label TEXT PRIMARY KEY, digest TEXT NOT NULL, number TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS object (target TEXT NOT NULL, key TEXT NOT NULL, size INTEGER NOT NULL,
+  mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, inode INTEGER NOT NULL, sha256 TEXT NOT NULL, etag TEXT NOT NULL,
+  PRIMARY KEY (target, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS registered (target TEXT NOT NULL, label TEXT NOT NULL, digest TEXT NOT NULL,
+  number TEXT NOT NULL, PRIMARY KEY (target, label)) WITHOUT ROWID;
 """
-_FORMAT = "1"
+_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -35,51 +36,59 @@ class State:
     """The memory of one target; all methods may be called from any thread."""
 
     def __init__(self, path: Path, target: str) -> None:
-        """Open or make the file. ``target`` names endpoint, bucket and registry: for another one all is forgotten.
+        """Open or make the file. ``target`` names endpoint, bucket and registry: nothing is known of another.
 
         A file that cannot be read is put aside under the name ``*.broken``; ``note`` says so.
         """
         self.note: str | None = None
+        self._target = target
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._db = _opened(path, target)
+            self._db = _opened(path)
         except sqlite3.DatabaseError as error:
             aside = path.with_name(f"{path.name}.broken")
             path.replace(aside)
             for left in ("-wal", "-shm"):
                 path.with_name(path.name + left).unlink(missing_ok=True)
             self.note = f"{path} could not be read ({error}); it is {aside} now, and everything is looked at anew"
-            self._db = _opened(path, target)
+            self._db = _opened(path)
 
     def objects(self) -> dict[str, Known]:
         """Return what is known, by key."""
         with self._lock:
-            rows = self._db.execute("SELECT key, size, mtime_ns, ctime_ns, inode, sha256, etag FROM object").fetchall()
+            rows = self._db.execute(
+                "SELECT key, size, mtime_ns, ctime_ns, inode, sha256, etag FROM object WHERE target = ?",
+                (self._target,),
+            ).fetchall()
         return {row[0]: Known(Identity(*row[1:5]), row[5], row[6]) for row in rows}
 
     def remember(self, key: str, known: Known) -> None:
         """Keep what is known of an object."""
         each = known.identity
-        row = (key, each.size, each.mtime_ns, each.ctime_ns, each.inode, known.sha256, known.etag)
+        row = (self._target, key, each.size, each.mtime_ns, each.ctime_ns, each.inode, known.sha256, known.etag)
         with self._lock:
-            self._db.execute("INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            self._db.execute("INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def forget(self, key: str) -> None:
         """Drop an object."""
         with self._lock:
-            self._db.execute("DELETE FROM object WHERE key = ?", (key,))
+            self._db.execute("DELETE FROM object WHERE target = ? AND key = ?", (self._target, key))
 
     def registered(self) -> Mapping[str, tuple[str, str]]:
         """Return label -> (digest, number of the registry) of the versions that are registered."""
         with self._lock:
-            rows = self._db.execute("SELECT label, digest, number FROM registered").fetchall()
+            rows = self._db.execute(
+                "SELECT label, digest, number FROM registered WHERE target = ?", (self._target,)
+            ).fetchall()
         return {label: (digest, number) for label, digest, number in rows}
 
     def register(self, label: str, digest: str, number: str) -> None:
         """Keep that a version is registered."""
         with self._lock:
-            self._db.execute("INSERT OR REPLACE INTO registered VALUES (?, ?, ?)", (label, digest, number))
+            self._db.execute(
+                "INSERT OR REPLACE INTO registered VALUES (?, ?, ?, ?)", (self._target, label, digest, number)
+            )
 
     def close(self) -> None:
         """Close the file."""
@@ -87,17 +96,15 @@ class State:
             self._db.close()
 
 
-def _opened(path: Path, target: str) -> sqlite3.Connection:
+def _opened(path: Path) -> sqlite3.Connection:
     # Without isolation level every statement is its own transaction: what is remembered survives a kill.
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
-        db.executescript(_TABLES)
-        about = dict(db.execute("SELECT word, value FROM about").fetchall())
-        if about != {"format": _FORMAT, "target": target}:
-            db.executescript("BEGIN; DELETE FROM about; DELETE FROM object; DELETE FROM registered; COMMIT;")
-            db.executemany("INSERT INTO about VALUES (?, ?)", [("format", _FORMAT), ("target", target)])
+        if db.execute("PRAGMA user_version").fetchone()[0] not in (0, _FORMAT):
+            raise sqlite3.DatabaseError("it was written by another version of this program")
+        db.executescript(f"{_TABLES}PRAGMA user_version = {_FORMAT};")
     except BaseException:
         db.close()
         raise
