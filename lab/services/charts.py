@@ -172,3 +172,32 @@ def mlserver_launch(model_format: str, name: str, folder: str, host: str, ports:
 
 def _kebab(key: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "-", key).lower()
+
+
+def kserve_s3_environment(data: Mapping[str, str], annotations: Mapping[str, str]) -> dict[str, str]:
+    """Return what KServe makes of an S3 Secret for the init container: pkg/credentials/s3/s3_secret.go."""
+    scheme = "http" if annotations["serving.kserve.io/s3-usehttps"] == "0" else "https"
+    return {
+        "AWS_ACCESS_KEY_ID": data["AWS_ACCESS_KEY_ID"],
+        "AWS_SECRET_ACCESS_KEY": data["AWS_SECRET_ACCESS_KEY"],
+        "S3_USE_HTTPS": annotations["serving.kserve.io/s3-usehttps"],
+        "S3_ENDPOINT": annotations["serving.kserve.io/s3-endpoint"],
+        "AWS_ENDPOINT_URL": f"{scheme}://{annotations['serving.kserve.io/s3-endpoint']}",
+        "S3_VERIFY_SSL": annotations["serving.kserve.io/s3-verifyssl"],
+        "AWS_DEFAULT_REGION": annotations["serving.kserve.io/s3-region"],
+    }
+
+
+def container_environment(container: Mapping[str, Any], secrets: SecretsOf, told: Mapping[str, str]) -> dict[str, str]:
+    """Return a container's environment as a kubelet makes it: values, Secrets' keys, annotations (``told``)."""
+    found = {}
+    for entry in container["env"]:
+        source = entry.get("valueFrom", {})
+        if "secretKeyRef" in source:
+            found[entry["name"]] = secrets[source["secretKeyRef"]["name"]][source["secretKeyRef"]["key"]]
+        elif "fieldRef" in source:
+            path = source["fieldRef"]["fieldPath"]
+            found[entry["name"]] = told.get(path.removeprefix("metadata.annotations['").removesuffix("']"), "")
+        else:
+            found[entry["name"]] = str(entry["value"])
+    return found

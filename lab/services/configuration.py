@@ -85,7 +85,7 @@ def configuration(settings: Settings, secrets: Secrets, hosts: Hosts) -> Configu
             user_secret=user.name,
             user_key=credentials.USER_KEY,
             buckets=credentials.buckets(settings),
-            storage_class="",
+            claim=minio.CLAIM,
             service_monitors=True,
         ),
         mlflow=mlflow.values(settings, backends, hosts=mlflow.allowed_hosts(hosts.mlflow)),
