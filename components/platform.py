@@ -23,6 +23,7 @@ from components.monitoring import Monitoring, MonitoringArgs
 from components.object_store import ObjectStore, ObjectStoreArgs
 from components.oumi import WorkflowCheck, WorkflowCheckArgs
 from components.performance import Performance, PerformanceArgs
+from components.prepull import Prepull, PrepullArgs
 from components.transfer import ModelTransfer, ModelTransferArgs
 
 
@@ -60,6 +61,8 @@ def deploy_platform(
     # Phase 2: the cluster's base, then what makes GPUs schedulable.
     base = ClusterBase("base", ClusterBaseArgs(settings, cluster.ready), inside)
     storage, monitors, gateway = base.storage_classes, base.service_monitors, base.gateway
+    if settings.models and settings.serving.prepull:
+        Prepull("prepull", PrepullArgs(settings), inside)
     gpus = GpuOperatorArgs(settings, monitors, cluster.ready)
     gpu = GpuOperator("gpus", gpus, inside) if settings.gpu_count else None
 

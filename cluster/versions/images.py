@@ -61,6 +61,8 @@ IMAGES: Mapping[str, str] = {
     # renovate: datasource=docker
     "kube-vip": "ghcr.io/kube-vip/kube-vip:v1.0.3",
     # renovate: datasource=docker
+    "pause": "registry.k8s.io/pause:3.10.1",
+    # renovate: datasource=docker
     "curl": "docker.io/curlimages/curl:8.16.0",
     # renovate: datasource=docker
     "rclone": "docker.io/rclone/rclone:1.75.1",
