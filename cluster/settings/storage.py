@@ -7,9 +7,9 @@ from cluster.settings.model import Settings
 
 def classes(settings: Settings) -> dict[str, str]:
     """Return section of the settings -> name of the storage class: its own, else the cluster's."""
-    sections = {
-        "object_store": settings.object_store,
-        "database": settings.database,
-        "monitoring": settings.monitoring,
+    own = {
+        "object_store": settings.object_store.storage_class,
+        "database": settings.database.storage_class,
+        "monitoring": settings.monitoring.storage_class,
     }
-    return {name: each.storage_class or settings.kubernetes.storage_class for name, each in sections.items()}
+    return {name: each or settings.kubernetes.storage_class for name, each in own.items()}
