@@ -68,9 +68,9 @@ class VersionJob:
 
     def start(self) -> None:
         """Compare with the manifest that is there, if one is, and send what has to be sent. Raises as ``finish``."""
-        self._no_strangers()
         if self.plan.state == "held":
             self._manifest = self._held()
+        self._no_strangers()
         if self.plan.state != "complete" and self._manifest is None:
             self._hold_to_registry()
         for key in self.plan.leftovers:

@@ -15,7 +15,8 @@ from cluster.transfer.model import Identity
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS object (target TEXT NOT NULL, key TEXT NOT NULL, size INTEGER NOT NULL,
-  mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, inode INTEGER NOT NULL, sha256 TEXT NOT NULL, etag TEXT NOT NULL,
+  mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, inode INTEGER NOT NULL, sha256 TEXT NOT NULL,
+  etag TEXT NOT NULL,
   PRIMARY KEY (target, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS registered (target TEXT NOT NULL, label TEXT NOT NULL, digest TEXT NOT NULL,
   number TEXT NOT NULL, PRIMARY KEY (target, label)) WITHOUT ROWID;

@@ -93,7 +93,7 @@ class Place:
             stderr=subprocess.PIPE,
         )
 
-    def keys(self) -> set[str]:
+    def objects(self) -> set[str]:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
         return {item["Key"] for page in pages for item in page.get("Contents", ())}
 
@@ -105,7 +105,7 @@ class Place:
         files = {str(file.relative_to(self.source)): file for file in self.source.rglob("*") if file.is_file()}
         labels = {"/".join(path.split("/")[:2]) for path in files}
         manifests = {f"{label}/{verify.MANIFEST}" for label in labels}
-        assert self.keys() == files.keys() | manifests
+        assert self.objects() == files.keys() | manifests
         for path, file in files.items():
             assert hashlib.sha256(self.content(path)).digest() == hashlib.sha256(file.read_bytes()).digest(), path
         for label in labels:
@@ -204,7 +204,7 @@ def test_new_and_missing_files_of_a_complete_version_are_told_by_name(place: Pla
     place.write("m/1/c", 10)
     report = place.sync()
     assert "a is gone, c is new" in report.problems[0].reason
-    assert "m/1/c" not in place.keys()
+    assert "m/1/c" not in place.objects()
 
 
 @pytest.mark.parametrize("size", [1000, 3 * PART])
@@ -222,7 +222,7 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(place: Place, size: int
 
     report = place.sync(Watch(touch), jobs=1)
     assert outcomes(report) == {"m/1": "refused"} and "was changed while it was read" in report.problems[0].reason
-    assert f"m/1/{verify.MANIFEST}" not in place.keys()
+    assert f"m/1/{verify.MANIFEST}" not in place.objects()
     assert "Uploads" not in place.client.list_multipart_uploads(Bucket=place.bucket)
     assert place.sync().ok
     place.holds_everything()
@@ -246,7 +246,7 @@ def test_a_leftover_of_an_unfinished_run_goes_and_a_stranger_stays(place: Place)
     place.write("n/1/a", 10)
     place.client.put_object(Bucket=place.bucket, Key="n/1/theirs", Body=b"x")
     report = place.sync()
-    assert "theirs" in report.problems[0].reason and "n/1/theirs" in place.keys()
+    assert "theirs" in report.problems[0].reason and "n/1/theirs" in place.objects()
 
 
 def test_an_object_that_was_written_over_is_noticed_and_sent_again(place: Place) -> None:
@@ -265,7 +265,7 @@ def test_an_object_that_rots_on_the_disk_is_noticed_by_reading_back(place: Place
     place.write("m/1/rotten", 3 << 20)
     place.write("m/1/sound", 3 << 20)
     place.sync()
-    parts = [file for file in stack.folder.rglob(f"data/{place.bucket}/m/1/rotten/*/part.1")]
+    parts = list(stack.folder.rglob(f"data/{place.bucket}/m/1/rotten/*/part.1"))
     assert len(parts) == 1
     with parts[0].open("r+b") as stream:
         stream.seek(1 << 20)
@@ -355,7 +355,7 @@ def test_what_was_downloaded_is_held_to_the_registry(place: Place, tmp_path: Pat
     place.write("m/1/sub/a", 3000)
     digest = place.sync().results[0].digest
     served = tmp_path / "served"
-    for key in place.keys():
+    for key in place.objects():
         target = served / key.removeprefix("m/1/")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(place.content(key))
