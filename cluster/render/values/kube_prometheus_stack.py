@@ -46,6 +46,9 @@ def values(
         "crds": {"enabled": False},
         "prometheusOperator": {
             "resources": resources("100m", "256Mi"),
+            # both are off by default: without them the sidecars may take all of a node and be stuck unseen
+            "prometheusConfigReloader": {"resources": resources("10m", "64Mi"), "enableProbe": True},
+            "admissionWebhooks": {"patch": {"resources": resources("10m", "64Mi")}},
             "serviceMonitor": {"selfMonitor": service_monitors},
         },
         "prometheus": {"prometheusSpec": _prometheus(settings, storage_class)},
