@@ -1,0 +1,237 @@
+"""Carries a promotion out, step by step; takes it back when a step fails; goes on with one that was cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cluster.promotion import gate as gates
+from cluster.promotion.journal import Journal, JournalFile, now
+from cluster.promotion.model import Gate, Mode, PromotionError, Sample, Version
+from cluster.promotion.plan import TEXTS, Step, mode_for, rollback_steps, steps
+from cluster.promotion.ports import Probe, Registry, Serving, Which
+
+_TOUCHES_SERVICE = frozenset({"alias", "restart"})
+"""Once one of these has begun, the service may run the new version."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``promoted`` is False where all is as before; ``failed`` says why then. ``verdict``: the last measurement."""
+
+    promoted: bool
+    version: str
+    before: str | None
+    mode: Mode
+    failed: str | None = None
+
+
+@dataclass
+class Promotion:
+    """One model's promotions. ``who`` is written into the history; ``again`` is the command that goes on."""
+
+    serving: Serving
+    registry: Registry
+    probe: Probe
+    file: JournalFile
+    who: str
+    say: Callable[[str], None]
+    again: str = "the same command"
+
+    def promote(self, number: str, gate: Gate, wished: Mode | None = None) -> Outcome:
+        """Bring a version into service, or go on with that. Raises PromotionError where it cannot even begin."""
+        with self.file.lock():
+            journal = self._open(number)
+            if journal is None:
+                journal = self._begin(number, gate, wished)
+            return self._finish(journal)
+
+    def rollback(self) -> Outcome:
+        """Take an open promotion back; else go back to the version that served before this one."""
+        with self.file.lock():
+            journal = self.file.load()
+            if journal is not None and journal.state != "closed" and journal.kind == "promote":
+                journal = self._keep(journal, state="undoing", failed=journal.failed or "taken back by rollback")
+                return self._undo(journal)
+            if journal is None or journal.state == "closed":
+                journal = self._begin_rollback()
+            return self._finish(journal)
+
+    def planned(self, number: str, wished: Mode | None = None) -> tuple[Mode, tuple[Step, ...]]:
+        """Return how a version would come into service and which steps are left; changes nothing."""
+        journal = self._open(number)
+        if journal is not None:
+            return journal.mode, tuple(step for step in _steps(journal) if step not in journal.done)
+        self._may_begin(self.registry.find(number), self.registry.current())
+        mode = mode_for(self.serving.capacity(), wished)
+        return mode, steps(mode)
+
+    def _open(self, number: str) -> Journal | None:
+        """Return the promotion of this version that was cut off, if there is one; refuse another version's."""
+        journal = self.file.load()
+        if journal is None or journal.state == "closed":
+            return None
+        if journal.version != number or journal.kind != "promote":
+            what = f"a {journal.kind.replace('promote', 'promotion')} to version {journal.version} is not through"
+            raise PromotionError(f"{what}; go on with it, or take it back first: cloudctl models rollback")
+        return journal
+
+    def _may_begin(self, version: Version, before: Version | None) -> None:
+        if before is not None and before.number == version.number:
+            raise PromotionError(f"{version} serves already; who served when: cloudctl models history")
+
+    def _begin(self, number: str, gate: Gate, wished: Mode | None) -> Journal:
+        version, before = self.registry.find(number), self.registry.current()
+        self._may_begin(version, before)
+        mode = mode_for(self.serving.capacity(), wished)
+        old = before.number if before else None
+        return self._save(
+            Journal(kind="promote", mode=mode, version=number, before=old, by=self.who, started=now(), gate=gate)
+        )
+
+    def _begin_rollback(self) -> Journal:
+        current = self.registry.current()
+        served = [each.version for each in self.registry.history()]
+        earlier = [each for each in served if current is None or each != current.number]
+        if not earlier:
+            raise PromotionError("no other version has served before; bring one: cloudctl models promote")
+        old = current.number if current else None
+        return self._save(
+            Journal(
+                kind="rollback", mode="swap", version=earlier[-1], before=old, by=self.who, started=now(), gate=Gate()
+            )
+        )
+
+    def _finish(self, journal: Journal) -> Outcome:
+        if journal.state == "undoing":
+            return self._undo(journal)
+        for step in _steps(journal):
+            if step in journal.done:
+                continue
+            journal = self._keep(journal, begun=(*journal.begun, step))
+            self.say(f"{TEXTS[step]} ...")
+            try:
+                journal = self._do(step, journal)
+            except PromotionError as error:
+                self.say(f"failed: {error}")
+                return self._undo(self._keep(journal, state="undoing", failed=f"{TEXTS[step]}: {error}"))
+            journal = self._keep(journal, done=(*journal.done, step))
+        journal = self._keep(journal, state="closed")
+        return Outcome(True, journal.version, journal.before, journal.mode)
+
+    def _do(self, step: Step, journal: Journal) -> Journal:  # noqa: C901 one line for each step
+        version = self.registry.find(journal.version)
+        serving = self.serving
+        if step == "verify":
+            _none(self.registry.verify(version, self.say))
+        elif step == "baseline":
+            return self._baseline(journal)
+        elif step == "deploy":
+            serving.deploy(version)
+        elif step in ("smoke", "confirm"):
+            with serving.reach("candidate" if step == "smoke" else "service") as url:
+                _none(self.probe.smoke(url))
+        elif step in ("gate", "watch"):
+            self._gate(journal)
+        elif step in ("share", "all"):
+            serving.share(journal.gate.share if step == "share" else 100)
+        elif step == "alias":
+            self.registry.name(version)
+        elif step == "restart":
+            serving.restart(version)
+        elif step == "settle":
+            serving.share(0)
+            serving.remove()
+        elif step == "record":
+            self.registry.record(version, self._before(journal), now(), journal.by)
+        return journal
+
+    def _before(self, journal: Journal) -> Version | None:
+        return self.registry.find(journal.before) if journal.before is not None else None
+
+    def _baseline(self, journal: Journal) -> Journal:
+        """Measure what runs before it goes; nothing runs yet, or it does not answer: nothing to be compared with."""
+        if journal.before is None:
+            return journal
+        try:
+            found = self._samples(["service"], journal.gate.samples)["service"]
+        except PromotionError as error:
+            self.say(f"the running version cannot be measured: {error}")
+            return journal
+        return self._keep(journal, running_ms=tuple(sample.ms for sample in found if sample.ok))
+
+    def _gate(self, journal: Journal) -> None:
+        count = journal.gate.samples
+        if journal.mode == "share":
+            found = self._samples(["service", "candidate"], count)
+            verdict = gates.judge(journal.gate, found["candidate"], found["service"])
+        else:
+            before = [Sample(ms, True) for ms in journal.running_ms]
+            verdict = gates.judge(journal.gate, self._samples(["service"], count)["service"], before)
+        self.say(str(verdict))
+        _none(verdict.reasons)
+
+    def _samples(self, which: Sequence[Which], count: int) -> dict[Which, list[Sample]]:
+        """Ask in turns, so that a busy moment of the network meets both versions; the first answers warm up."""
+        found: dict[Which, list[Sample]] = {each: [] for each in which}
+        reached = [(each, self.serving.reach(each)) for each in which]
+        urls: dict[Which, str] = {}
+        try:
+            for each, context in reached:
+                urls[each] = context.__enter__()
+                for _ in range(3):
+                    self.probe.sample(urls[each])
+            for _ in range(count):
+                for each, url in urls.items():
+                    found[each].append(self.probe.sample(url))
+        finally:
+            for each, context in reached:
+                if each in urls:
+                    context.__exit__(None, None, None)
+        return found
+
+    def _undo(self, journal: Journal) -> Outcome:
+        """Put back what stood before. While the service itself comes back, a candidate that passed the gate answers.
+
+        Raises PromotionError where even that fails: the journal stays open, and the same command tries again.
+        """
+        before = self._before(journal)
+        self.say(f"going back to {f'version {journal.before}' if journal.before else 'no version'} ...")
+        try:
+            if not _TOUCHES_SERVICE & set(journal.begun):
+                self._leave()
+            else:
+                self.registry.name(before)
+                if before is not None:
+                    self.serving.restart(before)
+                self._leave()
+                if "record" in journal.begun and before is not None:
+                    self.registry.record(before, self.registry.find(journal.version), now(), journal.by)
+        except PromotionError as error:
+            raise PromotionError(
+                f"version {journal.version} was given up ({journal.failed}), and version {journal.before} could not be"
+                f" brought back: {error}; mend that, then go on with: {self.again}"
+            ) from None
+        self._keep(journal, state="closed")
+        return Outcome(False, journal.version, journal.before, journal.mode, journal.failed)
+
+    def _leave(self) -> None:
+        self.serving.share(0)
+        self.serving.remove()
+
+    def _keep(self, journal: Journal, **changes: object) -> Journal:
+        return self._save(journal.model_copy(update=changes))
+
+    def _save(self, journal: Journal) -> Journal:
+        self.file.save(journal)
+        return journal
+
+
+def _steps(journal: Journal) -> tuple[Step, ...]:
+    return steps(journal.mode) if journal.kind == "promote" else rollback_steps()
+
+
+def _none(problems: Sequence[str]) -> None:
+    """Raise PromotionError where there are problems."""
+    if problems:
+        raise PromotionError("; ".join(problems))

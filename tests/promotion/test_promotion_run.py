@@ -1,0 +1,185 @@
+"""The laws of a promotion: whatever fails, wherever the process dies, one version serves, and it is the right one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.problems import InputError
+from cluster.promotion.journal import JournalFile
+from cluster.promotion.model import Gate, PromotionError
+from cluster.promotion.plan import Capacity, mode_for
+from tests.promotion.world import KilledError, World
+
+GATE = Gate(samples=20)
+SHARE, SWAP = Capacity(1, 1, True), Capacity(1, 0, True)
+BAD = {"corrupt": "weights differ", "start": "does not get ready", "wrong": "a wrong answer", "slow": "P95"}
+
+
+@pytest.mark.parametrize("capacity", [SHARE, SWAP])
+def test_a_good_version_comes_into_service(tmp_path: Path, capacity: Capacity) -> None:
+    world = World(capacity_=capacity)
+    outcome = world.promotion(tmp_path).promote("2", GATE)
+    assert (outcome.promoted, outcome.before, world.running) == (True, "1", "2")
+    world.at_rest()
+    assert world.periods == {"1": ["until"], "2": ["since"]}
+
+
+@pytest.mark.parametrize("capacity", [SHARE, SWAP])
+@pytest.mark.parametrize("fault", BAD)
+def test_a_bad_version_goes_back_by_itself_and_says_why(tmp_path: Path, capacity: Capacity, fault: str) -> None:
+    world = World(capacity_=capacity, bad={"2": fault})
+    outcome = world.promotion(tmp_path).promote("2", GATE)
+    assert (outcome.promoted, world.running) == (False, "1")
+    assert outcome.failed is not None and BAD[fault] in outcome.failed
+    world.at_rest()
+    assert world.periods == {}, "it never served"
+    assert world.promotion(tmp_path).promote("3", GATE).promoted, "the next version is not held up"
+
+
+def test_beside_the_running_version_a_bad_one_never_touches_the_service(tmp_path: Path) -> None:
+    for fault in BAD:
+        world = World(capacity_=SHARE, bad={"2": fault})
+        world.promotion(tmp_path).promote("2", GATE)
+        assert "restart" not in world.calls and "name" not in world.calls
+
+
+def _calls(capacity: Capacity, fault: str | None, path: Path) -> int:
+    world = World(capacity_=capacity, bad={"2": fault} if fault else {})
+    world.promotion(path).promote("2", GATE)
+    return len(world.calls)
+
+
+@pytest.mark.parametrize("capacity", [SHARE, SWAP])
+@pytest.mark.parametrize("fault", [None, *BAD])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_killed_promotion_goes_on(tmp_path: Path, capacity: Capacity, fault: str | None, after: bool) -> None:
+    """Killed before and after the effect of every call that it makes."""
+    for point in range(_calls(capacity, fault, tmp_path / "whole")):
+        path = tmp_path / str(point)
+        world = World(capacity_=capacity, bad={"2": fault} if fault else {}, kill_at=point, kill_after=after)
+        with pytest.raises(KilledError):
+            world.promotion(path).promote("2", GATE)
+        outcome = world.promotion(path).promote("2", GATE)
+        assert outcome.promoted == (fault is None), point
+        assert world.running == ("2" if fault is None else "1")
+        world.at_rest()
+
+
+@pytest.mark.parametrize("capacity", [SHARE, SWAP])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_killed_promotion_is_taken_back(tmp_path: Path, capacity: Capacity, after: bool) -> None:
+    for point in range(_calls(capacity, None, tmp_path / "whole")):
+        path = tmp_path / str(point)
+        world = World(capacity_=capacity, kill_at=point, kill_after=after)
+        with pytest.raises(KilledError):
+            world.promotion(path).promote("2", GATE)
+        assert not world.promotion(path).rollback().promoted
+        assert world.running == "1"
+        world.at_rest()
+
+
+@given(
+    kills=st.lists(st.tuples(st.integers(0, 60), st.booleans()), max_size=6),
+    shared=st.booleans(),
+    fault=st.sampled_from([None, *BAD]),
+)
+def test_killed_any_number_of_times(
+    tmp_path_factory: pytest.TempPathFactory, kills: list[tuple[int, bool]], shared: bool, fault: str | None
+) -> None:
+    path = tmp_path_factory.mktemp("journal")
+    world = World(capacity_=SHARE if shared else SWAP, bad={"2": fault} if fault else {})
+    outcome = None
+    for point, after in kills:
+        world.kill_at, world.kill_after = len(world.calls) + point, after
+        try:
+            outcome = world.promotion(path).promote("2", GATE)
+            break
+        except KilledError:
+            continue
+    world.kill_at = None
+    outcome = outcome or world.promotion(path).promote("2", GATE)
+    assert outcome.promoted == (fault is None)
+    assert world.running == ("2" if fault is None else "1")
+    world.at_rest()
+
+
+def test_where_even_the_way_back_fails_it_is_told_and_tried_again(tmp_path: Path) -> None:
+    world = World(capacity_=SWAP, bad={"2": "wrong"}, broken={"remove"})
+    with pytest.raises(PromotionError, match=r"version 2 was given up .* could not be brought back: remove"):
+        world.promotion(tmp_path).promote("2", GATE)
+    world.broken.clear()
+    assert not world.promotion(tmp_path).promote("2", GATE).promoted
+    world.at_rest()
+
+
+def test_rollback_is_one_command(tmp_path: Path) -> None:
+    world = World(capacity_=SWAP)
+    world.promotion(tmp_path).promote("2", GATE)
+    outcome = world.promotion(tmp_path).rollback()
+    assert (outcome.promoted, outcome.version, world.running) == (True, "1", "1")
+    world.at_rest()
+    assert world.promotion(tmp_path).rollback().version == "2", "and there again"
+
+
+def test_there_is_nothing_to_roll_back_to(tmp_path: Path) -> None:
+    with pytest.raises(PromotionError, match="no other version has served before"):
+        World().promotion(tmp_path).rollback()
+
+
+def test_the_first_version_has_nobody_to_be_compared_with(tmp_path: Path) -> None:
+    world = World(alias=None, running=None, capacity_=Capacity(1, 0, False))
+    assert world.promotion(tmp_path).promote("1", GATE).promoted
+    world.at_rest()
+
+
+def test_what_serves_is_not_promoted_again(tmp_path: Path) -> None:
+    with pytest.raises(PromotionError, match="m 1 serves already"):
+        World().promotion(tmp_path).promote("1", GATE)
+
+
+def test_another_version_waits_until_the_first_is_through(tmp_path: Path) -> None:
+    world = World(kill_at=1)
+    with pytest.raises(KilledError):
+        world.promotion(tmp_path).promote("2", GATE)
+    world.kill_at = None
+    with pytest.raises(PromotionError, match="a promotion to version 2 is not through; go on with it, or take it back"):
+        world.promotion(tmp_path).promote("3", GATE)
+
+
+def test_two_at_once_are_refused(tmp_path: Path) -> None:
+    with JournalFile(tmp_path / "m.json").lock(), pytest.raises(PromotionError, match="another promotion"):
+        World().promotion(tmp_path).promote("2", GATE)
+
+
+def test_a_plan_changes_nothing(tmp_path: Path) -> None:
+    world = World(capacity_=SWAP)
+    mode, left = world.promotion(tmp_path).planned("2")
+    assert (mode, left[0], left[-1]) == ("swap", "verify", "record")
+    assert world.calls == [] and not (tmp_path / "m.json").exists()
+
+
+def test_a_broken_journal_is_told_and_left(tmp_path: Path) -> None:
+    (tmp_path / "m.json").write_text('{"format": 2}')
+    with pytest.raises(InputError, match="is not a promotion's journal"):
+        World().promotion(tmp_path).promote("2", GATE)
+    assert (tmp_path / "m.json").read_text() == '{"format": 2}'
+
+
+@pytest.mark.parametrize(
+    ("capacity", "wished", "mode"),
+    [
+        (Capacity(0, None, True), None, "share"),
+        (Capacity(1, 1, True), None, "share"),
+        (Capacity(2, 1, True), None, "swap"),
+        (Capacity(1, None, True), None, "swap"),
+        (Capacity(1, 1, True), "swap", "swap"),
+        (Capacity(0, None, False), "share", "swap"),
+    ],
+)
+def test_both_run_where_there_is_room(capacity: Capacity, wished: Literal["share", "swap"] | None, mode: str) -> None:
+    assert mode_for(capacity, wished) == mode

@@ -1,0 +1,133 @@
+"""A stand-in for cluster, registry and clients: in memory, fails and dies where it is told to, keeps to their laws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cluster.promotion.journal import JournalFile
+from cluster.promotion.model import Period, PromotionError, Sample, Version
+from cluster.promotion.plan import Capacity
+from cluster.promotion.ports import Which
+from cluster.promotion.run import Promotion
+
+
+class KilledError(BaseException):
+    """The process is gone: nothing of it may clean up."""
+
+
+@dataclass
+class World:
+    """Everything that outlives a killed promotion.
+
+    ``bad``: version -> what is wrong with it (corrupt, start, wrong, slow). ``kill_at``: number of the call at which
+    the process dies, before or after its effect. ``broken``: calls that fail, by name.
+    """
+
+    alias: str | None = "1"
+    running: str | None = "1"
+    candidate: str | None = None
+    weight: int = 0
+    capacity_: Capacity = field(default_factory=lambda: Capacity(0, None, True))
+    bad: dict[str, str] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    kill_at: int | None = None
+    kill_after: bool = False
+    calls: list[str] = field(default_factory=list)
+    periods: dict[str, list[str]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def call(self, name: str, effect: Callable[[], None] = lambda: None) -> None:
+        """Do something to the world, unless it fails or the process dies before; or dies after."""
+        mine = len(self.calls)
+        self.calls.append(name)
+        if self.kill_at == mine and not self.kill_after:
+            raise KilledError
+        if name in self.broken:
+            raise PromotionError(f"{name} does not work")
+        effect()
+        if self.kill_at == mine:
+            raise KilledError
+
+    # the cluster
+
+    def capacity(self) -> Capacity:
+        return self.capacity_
+
+    def deploy(self, version: Version) -> None:
+        self.call("deploy", lambda: setattr(self, "candidate", version.number))
+        self._starts(version.number)
+
+    def restart(self, version: Version) -> None:
+        self.call("restart", lambda: setattr(self, "running", self.alias))
+        assert self.alias == version.number, "restarted before the alias named it"
+        self._starts(version.number)
+
+    def share(self, percent: int) -> None:
+        if percent:
+            assert self.candidate is not None, "requests to nobody"
+        self.call("share", lambda: setattr(self, "weight", percent))
+
+    def remove(self) -> None:
+        assert self.weight == 0, "removed while it gets requests"
+        self.call("remove", lambda: setattr(self, "candidate", None))
+
+    @contextmanager
+    def reach(self, which: Which) -> Iterator[str]:
+        yield str(self.running if which == "service" else self.candidate)
+
+    def _starts(self, number: str) -> None:
+        if self.bad.get(number) == "start":
+            raise PromotionError(f"version {number} does not get ready")
+
+    # the registry
+
+    def find(self, number: str) -> Version:
+        if number not in {"1", "2", "3"}:
+            raise PromotionError(f"version {number} is not in MLflow")
+        return Version("m", number, f"s3://models/m/{number}", "d" * 64)
+
+    def current(self) -> Version | None:
+        return self.find(self.alias) if self.alias else None
+
+    def verify(self, version: Version, say: Callable[[str], None]) -> list[str]:
+        self.call("verify")
+        return ["weights differ"] if self.bad.get(version.number) == "corrupt" else []
+
+    def name(self, version: Version | None) -> None:
+        self.call("name", lambda: setattr(self, "alias", version.number if version else None))
+
+    def record(self, version: Version | None, before: Version | None, at: str, by: str) -> None:
+        def effect() -> None:
+            if before:
+                self.periods.setdefault(before.number, []).append("until")
+            if version:
+                self.periods.setdefault(version.number, []).append("since")
+
+        self.call("record", effect)
+
+    def history(self) -> list[Period]:
+        return [Period(number, "2026", "", "me") for number in self.periods]
+
+    # the clients
+
+    def smoke(self, url: str) -> list[str]:
+        self.call("smoke")
+        self.asked.append(url)
+        return ["a wrong answer"] if self.bad.get(url) == "wrong" else []
+
+    def sample(self, url: str) -> Sample:
+        if url == "None":
+            return Sample(0, False)
+        return Sample(100.0 if self.bad.get(url) == "slow" else 10.0, True)
+
+    def promotion(self, path: Path) -> Promotion:
+        """Return a new process' promotion in this world."""
+        return Promotion(self, self, self, JournalFile(path / "m.json"), "me", lambda text: None)
+
+    def at_rest(self) -> None:
+        """Hold what must be true whenever nothing is under way."""
+        assert self.alias == self.running, "the next restart would serve another version than runs"
+        assert (self.candidate, self.weight) == (None, 0)
