@@ -8,6 +8,7 @@ import typer
 
 from cloudctl import exits
 from cloudctl.commands import (
+    bench,
     capacity,
     config,
     data,
@@ -68,6 +69,7 @@ app.command("stop")(power.stop)
 app.add_typer(flip.app, name="flip")
 app.command("preflight")(preflight.preflight)
 app.add_typer(net.app, name="net")
+app.command("bench")(bench.bench)
 models.app.command("sync")(models_sync.sync)
 app.add_typer(models.app, name="models")
 app.command("recover")(recover.recover)

@@ -10,6 +10,7 @@ import pulumi
 from pulumi_kubernetes.batch.v1 import Job
 from pulumi_kubernetes.core.v1 import ConfigMap
 
+from cluster.loadtest import targets
 from cluster.render import load_test
 from cluster.render.container_images import image
 from cluster.render.values import resources
@@ -43,11 +44,7 @@ class Performance(TaskComponent):
     def __init__(self, name: str, args: PerformanceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         props = {
             "models": sorted(args.ready_urls),
-            "targets": {
-                "warm_p95_ms": load_test.WARM_P95_MS,
-                "requests_per_second_per_gpu": load_test.REQUESTS_PER_SECOND_PER_GPU,
-                **load_test.OTHER_TARGETS,
-            },
+            "targets": dict(targets.FIGURES),
         }
         super().__init__("cloud:integration:Performance", name, "CLOUD-6.3", props, opts)
         where = kube.name_of(kube.namespace(self, args.settings, "performance", "restricted"))

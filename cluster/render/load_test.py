@@ -9,23 +9,11 @@ from __future__ import annotations
 
 import json
 
+from cluster.loadtest import targets
 from cluster.render.inference_service import base_url, ready_url
 from cluster.settings.model import Model
 
-WARM_P95_MS = 500
-REQUESTS_PER_SECOND_PER_GPU = 50
-FAILED_SHARE = 0.01
 SECONDS = 120
-_CPU_REQUESTS_PER_SECOND = 20
-_HEADROOM = 1.2
-"""Load over target: a rate can only be shown to be above the target by asking for more."""
-
-OTHER_TARGETS = {
-    "cold_start_s": 10,
-    "gpu_utilisation_percent": 70,
-    "scale_out_s": 120,
-    "pod_start_s": 30,
-}
 
 SCRIPT = """\
 import http from 'k6/http';
@@ -53,7 +41,7 @@ def plan(model: Model) -> str:
     llm = model.runtime in ("vllm", "huggingface")
     prefix = "/openai" if model.runtime == "huggingface" else ""
     body = {"model": model.name, "prompt": "The capital of France is", "max_tokens": 8, "temperature": 0}
-    rate = int(_required_rate(model) * _HEADROOM)
+    rate = int(_required_rate(model) * targets.HEADROOM)
     scenario = {
         "executor": "constant-arrival-rate",
         "rate": rate,
@@ -78,8 +66,8 @@ def thresholds(model: Model) -> str:
     """Return k6's thresholds as JSON: a run that misses one ends with a status that is not zero."""
     return json.dumps(
         {
-            "http_req_duration": [f"p(95)<{WARM_P95_MS}"],
-            "http_req_failed": [f"rate<{FAILED_SHARE}"],
+            "http_req_duration": [f"p(95)<{targets.WARM_P95_MS}"],
+            "http_req_failed": [f"rate<{targets.FAILED_SHARE}"],
             "http_reqs": [f"rate>{_required_rate(model)}"],
         },
         indent=1,
@@ -89,6 +77,4 @@ def thresholds(model: Model) -> str:
 
 def _required_rate(model: Model) -> int:
     """Requests a second that the replicas there are at least must answer."""
-    replicas = max(model.min_replicas, 1)
-    per_replica = REQUESTS_PER_SECOND_PER_GPU * model.gpus if model.gpus else _CPU_REQUESTS_PER_SECOND
-    return per_replica * replicas
+    return targets.required_rate(model.gpus, model.min_replicas)

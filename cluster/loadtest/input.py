@@ -1,0 +1,71 @@
+"""Finding out what a model takes: from the model itself, else from MLflow's signature, else from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from cluster.loadtest import ask as asking
+from cluster.loadtest.ask import Ask
+from cluster.loadtest.tls import verifying
+from cluster.problems import InputError, Problem
+from cluster.services.logins import MLflowLogin
+from cluster.settings.model import Model
+
+WAIT_S = 15.0
+
+
+class SilentModelError(Exception):
+    """The model does not answer; the message says what was asked, and what to do."""
+
+
+def request(model: Model, url: str, ca_file: str | None, given: Path | None, mlflow: MLflowLogin | None) -> Ask:
+    """Return the request that a model is measured with.
+
+    ``given`` is a file with its body; without one a language model completes a short prompt, and any other is asked
+    with an example of what its metadata, or its signature in MLflow, names. Raises InputError where neither names
+    anything, SilentModelError where the model does not answer.
+    """
+    url = url.rstrip("/")
+    if given is not None:
+        return asking.from_file(model.name, model.runtime, url, given.read_text(), str(given), ca_file)
+    if model.runtime in asking.OPENAI:
+        return asking.completion(model.name, model.runtime, url, ca_file)
+    inputs = asking.inputs_of_metadata(_metadata(model, url, ca_file))
+    if not inputs and mlflow is not None and model.uri.startswith("models:/"):
+        inputs = asking.inputs_of_signature(_signature(model.uri, mlflow), model.runtime)
+    if not inputs:
+        raise InputError("command line", [_unknown(model)])
+    return asking.inference(model.name, url, inputs, ca_file)
+
+
+def _metadata(model: Model, url: str, ca_file: str | None) -> dict[str, Any]:
+    place = f"{url}/v2/models/{model.name}"
+    try:
+        with httpx.Client(verify=verifying(ca_file), timeout=WAIT_S) as client:
+            answer = client.get(place)
+            answer.raise_for_status()
+            return dict(answer.json())
+    except (httpx.HTTPError, ValueError) as error:
+        remedy = "is it up (cloudctl status), does the name point at a node, is --ca-file the cluster's? or give --url"
+        raise SilentModelError(f"{place}: {error}; {remedy}") from None
+
+
+def _signature(uri: str, login: MLflowLogin) -> dict[str, Any]:
+    """Return a registered model's signature as MLflow keeps it; empty where it has none or cannot be had."""
+    login.client()
+    from mlflow.exceptions import MlflowException
+    from mlflow.models import get_model_info
+
+    try:
+        return dict(get_model_info(uri).signature_dict or {})
+    except (MlflowException, OSError):
+        return {}
+
+
+def _unknown(model: Model) -> Problem:
+    example = '{"inputs": [{"name": "input-0", "shape": [1, 4], "datatype": "FP32", "data": [5.1, 3.5, 1.4, 0.2]}]}'
+    reason = f"is needed: neither {model.name}'s metadata nor a signature in MLflow says what it takes"
+    return Problem("--input", None, reason, f"write a request's body into a file, e.g. {example}")
