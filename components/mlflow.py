@@ -14,8 +14,6 @@ from components.base import TaskComponent
 from components.database import DatabaseAccess
 from components.object_store import S3Access
 
-SERVICE = "mlflow.mlflow.svc.cluster.local"
-
 
 @dataclass(frozen=True)
 class MLflowArgs:
@@ -50,14 +48,14 @@ class MLflow(TaskComponent):
             mlflow.values(
                 settings,
                 self._backends(args, where, pulumi.Output.secret(admin_password.get_secret_value())),
-                hosts=mlflow.allowed_hosts(outside, SERVICE, "mlflow.mlflow.svc"),
+                hosts=mlflow.allowed_hosts(outside, mlflow.SERVICE, "mlflow.mlflow.svc"),
             ),
             settings,
         )
         self._monitor(where, kube.known_after("mlflow", server))
         service = (kube.known_after("mlflow", server), mlflow.SERVICE_PORT)
         kube.console_route(self, "mlflow-console", where, outside, service, args.gateway)
-        self.uri = kube.known_after(f"http://{SERVICE}", server)
+        self.uri = kube.known_after(f"http://{mlflow.SERVICE}", server)
         self.password = pulumi.Output.secret(admin_password.get_secret_value())
         self.register_outputs({"uri": self.uri, "url": addresses.url("mlflow", settings)})
 

@@ -1,12 +1,18 @@
-"""``cloudctl status``: phases, machines, nodes, services, endpoints of a stack."""
+"""``cloudctl status``: phases, machines, nodes, services and whether they answer, endpoints of a stack."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from cloudctl import console, exits, options, project
+
+if TYPE_CHECKING:
+    from cluster.health.model import Check
+    from cluster.settings.model import Settings
 
 
 def status(
@@ -18,7 +24,9 @@ def status(
     """Show how far a stack is and how it does.
 
     Phases, VMs, nodes, services, endpoints. Phases come from the stack's state in Pulumi's backend, VM states from
-    libvirt, node states from Kubernetes; what cannot be asked says "unknown" and why.
+    libvirt, node states from Kubernetes; what cannot be asked says "unknown" and why. Each service is asked by its own
+    API: object store and MLflow for their health, PostgreSQL a query, models their readiness; through kubectl, or at
+    the address that AWS_ENDPOINT_URL, MLFLOW_TRACKING_URI or DATABASE_URL names.
     Exit code 1: not all there, or not healthy.
 
     \b
@@ -42,13 +50,30 @@ def status(
     hosts = live.hosts(settings, need=("domains",)) if settings else {}
     kubeconfig = project.root() / ".cloud" / chosen.name / "kubeconfig"
     nodes = live.nodes(settings, kubeconfig) if settings else "the settings cannot be read"
-    data = view.report(chosen.name, export, settings, hosts, nodes)
+    data = view.report(chosen.name, export, settings, hosts, nodes, _answers(chosen, settings, kubeconfig, export))
     data["problems"] += extra
     if json_:
         console.show_json(data)
     else:
         _show(data)
     raise typer.Exit(exits.OK if data["healthy"] else exits.REFUSED)
+
+
+def _answers(
+    chosen: project.Stack, settings: Settings | None, kubeconfig: Path, export: Mapping[str, Any]
+) -> list[Check]:
+    """Ask the services, once there is something of the stack to ask."""
+    from cloudctl import engine
+    from cloudctl.answers import Asker
+    from cluster import state
+
+    if settings is None or not state.resources(export):
+        return []
+
+    def passwords() -> Mapping[str, Any]:
+        return engine.for_stack(project.root(), chosen.name, lab=chosen.lab).secrets(chosen.name, chosen.file)
+
+    return Asker(settings, kubeconfig, passwords).checks(lab=chosen.lab)
 
 
 def _show(data: dict[str, Any]) -> None:
@@ -98,12 +123,25 @@ def _show(data: dict[str, Any]) -> None:
         "none yet",
     )
     console.show_table(
+        "Services answer",
+        ["=name", "=state", ">latency", "why"],
+        [
+            [each["name"], each["state"], _milliseconds(each["latency_ms"]), each["reason"] or each["asked"]]
+            for each in data["answers"]
+        ],
+        "nothing to ask yet",
+    )
+    console.show_table(
         "Endpoints", ["name", "address"], [[each["name"], each["address"]] for each in data["endpoints"]], "none yet"
     )
     if data["endpoints"] and not data["healthy"]:
         console.say("  not everything is up, so some of these may not answer")
     for problem in data["problems"]:
         console.say(f"problem: {problem}")
+
+
+def _milliseconds(latency: float | None) -> str:
+    return "" if latency is None else f"{latency:.0f} ms"
 
 
 def _gb(vm: dict[str, Any]) -> str | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cluster import phases, state
+from cluster.health.model import Check
 from cluster.host.model import HostFacts
 from cluster.planned import left_out
 from cluster.settings.model import Machine, Settings
@@ -27,9 +28,17 @@ Nodes = Mapping[str, str] | str
 
 
 def report(
-    stack: str, export: Mapping[str, Any], settings: Settings | None, hosts: Hosts, nodes: Nodes
+    stack: str,
+    export: Mapping[str, Any],
+    settings: Settings | None,
+    hosts: Hosts,
+    nodes: Nodes,
+    answers: Sequence[Check] = (),
 ) -> dict[str, Any]:
-    """Return everything ``cloudctl status`` shows; ``healthy`` is false as soon as one part is not as planned."""
+    """Return everything ``cloudctl status`` shows; ``healthy`` is false as soon as one part is not as planned.
+
+    A service that nobody could ask is not held against the stack, as a VM of unknown state is not.
+    """
     tasks = task_rows(export, settings)
     vms = vm_rows(export, settings, hosts, f"cloud/{stack}")
     node_list = node_rows(vms, settings, nodes)
@@ -42,6 +51,7 @@ def report(
         any(row["state"] not in ("done", "skipped") for row in tasks)
         or any(row["state"] not in ("running", "unknown") for row in vms)
         or any(row["state"] == "not-ready" for row in node_list)
+        or any(check.state == "down" for check in answers)
     )
     return {
         "stack": stack,
@@ -51,6 +61,7 @@ def report(
         "vms": vms,
         "nodes": node_list,
         "services": service_rows(export),
+        "answers": [check.row() for check in answers],
         "endpoints": endpoints(export),
         "problems": problems,
     }

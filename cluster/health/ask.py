@@ -25,22 +25,24 @@ def store(endpoint: str, engine: str = "minio", ca_file: str | None = None) -> A
     return _get(f"{endpoint.rstrip('/')}{STORE_PATHS[engine]}", ca_file=ca_file)
 
 
-def mlflow(login: MLflowLogin) -> Answer:
-    """Ask MLflow's API for one experiment: that takes its login and its database."""
+def mlflow(login: MLflowLogin, *, host: str | None = None) -> Answer:
+    """Ask MLflow's API for one experiment: that takes its login and its database.
+
+    ``host`` is a name that it knows, where it is reached under another: it answers 403 to all others.
+    """
     user = (login.username, login.password.get_secret_value()) if login.username and login.password else None
     url = f"{login.uri.rstrip('/')}/api/2.0/mlflow/experiments/search?max_results=1"
-    return _get(url, auth=user, ca_file=login.ca_file)
+    return _get(url, auth=user, headers={"Host": host} if host else {}, ca_file=login.ca_file)
 
 
-def model(base_url: str, name: str, *, host: str | None = None, ca_file: str | None = None) -> Answer:
-    """Ask a model's service for its readiness by the v2 protocol; ``host`` where it is reached under another name."""
-    url = f"{base_url.rstrip('/')}/v2/models/{name}/ready"
-    return _get(url, headers={"Host": host} if host else {}, ca_file=ca_file)
+def model(base_url: str, name: str) -> Answer:
+    """Ask a model's service for its readiness by the v2 protocol."""
+    return url(f"{base_url.rstrip('/')}/v2/models/{name}/ready")
 
 
-def url(address: str, *, ca_file: str | None = None) -> Answer:
+def url(address: str) -> Answer:
     """Ask any URL, for a service whose readiness is a path of its own."""
-    return _get(address, ca_file=ca_file)
+    return _get(address)
 
 
 def database(conninfo: str) -> Answer:

@@ -99,3 +99,11 @@ def kserve_s3(name: str, user: Leaf, password: Leaf, host: Leaf) -> SecretData:
         "serving.kserve.io/s3-verifyssl": "0",
     }
     return SecretData(name, s3(name, user, password).data, annotations)
+
+
+def conninfo(host: str, port: int, password: str, database: str = DATABASE) -> str:
+    """Return the owner's login to a database, as libpq takes it."""
+    from psycopg.conninfo import make_conninfo
+
+    made: str = make_conninfo(host=host, port=port, dbname=database, user=DATABASE_OWNER, password=password)
+    return made

@@ -88,7 +88,7 @@ def configuration(settings: Settings, secrets: Secrets, hosts: Hosts) -> Configu
             claim=minio.CLAIM,
             service_monitors=True,
         ),
-        mlflow=mlflow.values(settings, backends, hosts=mlflow.allowed_hosts(hosts.mlflow)),
+        mlflow=mlflow.values(settings, backends, hosts=mlflow.allowed_hosts(hosts.mlflow, mlflow.SERVICE)),
         cluster=postgres_cluster.cluster(settings, owner_secret=owner.name, storage_class=""),
         auth_database=postgres_cluster.auth_database("postgres"),
         secrets={each.name: each.plain() for each in (root, user, owner, database, s3, admin)},

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from cluster.health import ask
 from cluster.health.judge import judge
+from cluster.render import credentials
 from lab.services.configuration import POSTGRES_PORT, Configuration
 from lab.services.problems import ServicesError
 from lab.services.processes import Process
@@ -80,14 +80,7 @@ def conninfo(wanted: Configuration, host: str) -> str:
     """Return how a client of the owner's logs in, as libpq takes it."""
     initdb = wanted.cluster["bootstrap"]["initdb"]
     login = wanted.secrets[initdb["secret"]["name"]]
-    login_text: str = make_conninfo(
-        host=host,
-        port=POSTGRES_PORT,
-        dbname=initdb["database"],
-        user=login["username"],
-        password=login["password"],
-    )
-    return login_text
+    return credentials.conninfo(host, POSTGRES_PORT, login["password"], initdb["database"])
 
 
 def _superuser(folder: Path) -> str:

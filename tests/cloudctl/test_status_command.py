@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import socket
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
@@ -19,7 +20,18 @@ TEXT = {"type": ["string", "null"]}
 SCHEMA = {
     "type": "object",
     "additionalProperties": False,
-    "required": ["stack", "healthy", "resources", "phases", "vms", "nodes", "services", "endpoints", "problems"],
+    "required": [
+        "stack",
+        "healthy",
+        "resources",
+        "phases",
+        "vms",
+        "nodes",
+        "services",
+        "answers",
+        "endpoints",
+        "problems",
+    ],
     "properties": {
         "stack": {"type": "string"},
         "healthy": {"type": "boolean"},
@@ -77,6 +89,23 @@ SCHEMA = {
                 "required": ["name", "namespace", "kind", "version", "task", "state"],
             },
         },
+        "answers": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["name", "kind", "state", "ok", "latency_ms", "asked", "reason"],
+                "properties": {
+                    "name": {"type": "string"},
+                    "kind": {"enum": ["object-store", "database", "mlflow", "model"]},
+                    "state": {"enum": ["up", "down", "not-asked"]},
+                    "ok": {"type": ["boolean", "null"]},
+                    "latency_ms": {"type": ["number", "null"]},
+                    "asked": {"type": "string"},
+                    "reason": {"type": "string"},
+                },
+            },
+        },
         "endpoints": {"type": "array", "items": {"required": ["name", "address"], "additionalProperties": False}},
         "problems": {"type": "array", "items": {"type": "string"}},
     },
@@ -124,6 +153,32 @@ def test_a_stack_that_is_up_is_healthy(project: Project, cloudctl: Run) -> None:
     assert {row["name"]: (row["state"], row["task"]) for row in data["services"]}["mlflow"] == ("deployed", "CLOUD-3.3")
     assert {node["state"] for node in data["nodes"]} == {"unknown"}
     assert "no live cluster" in data["nodes"][0]["reason"]
+    assert {each["name"] for each in data["answers"]} >= {"minio", "postgresql", "mlflow"}
+    assert {each["state"] for each in data["answers"]} == {"not-asked"}
+
+
+def test_a_service_that_does_not_answer_is_not_healthy(
+    project: Project, cloudctl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.state(states.whole())
+    project.facts(running())
+    with socket.socket() as nobody:  # bound and not listening: nobody else gets the port
+        nobody.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        for name, value in {
+            "AWS_ENDPOINT_URL": address,
+            "AWS_ACCESS_KEY_ID": "a",
+            "AWS_SECRET_ACCESS_KEY": "b",
+        }.items():
+            monkeypatch.setenv(name, value)
+        data = ask(cloudctl, 1)
+        shown = cloudctl("status", "--stack", "prod")
+    assert data["healthy"] is False
+    (store,) = [each for each in data["answers"] if each["kind"] == "object-store"]
+    assert (store["ok"], store["state"]) == (False, "down")
+    assert address in store["asked"] and "refused" in store["reason"]
+    assert shown.exit_code == 1
+    assert "no answer" in shown.stdout
 
 
 def test_the_tables_fit_100_columns_and_show_no_secret(project: Project, cloudctl: Run) -> None:

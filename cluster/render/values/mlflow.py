@@ -13,6 +13,9 @@ from cluster.render.values import Leaf, Values, resources
 from cluster.services.logins import REGION
 from cluster.settings.model import Settings
 
+SERVICE = "mlflow.mlflow.svc.cluster.local"
+"""The server's name inside the cluster; whoever comes another way has to ask for it by one that it knows."""
+
 SERVICE_PORT = 80
 
 DRIVER = "psycopg2"

@@ -1,0 +1,180 @@
+"""A model's whole way over real services: trained, transferred, registered, promoted, fetched, served, asked; and back.
+
+The cluster's own parts are the program's: the transfer, the init container's program, values and Secrets. What KServe's
+controller does with them is followed, not run (docs/services.md).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cluster.transfer.model import Report, Result
+from cluster.transfer.registry import DIGEST_TAG
+from cluster.transfer.sync import Wish, sync
+from lab.services.fetching import fetch
+from lab.services.problems import ServicesError
+from lab.services.stack import Stack
+from tests.services.clients import infer, train
+
+pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("services")]
+
+ALIAS = "production"
+
+
+class Quiet:
+    """A transfer's progress that nobody looks at."""
+
+    def begin(self, files: int, size: int) -> None: ...
+    def moved(self, size: int) -> None: ...
+    def ended(self, result: Result) -> None: ...
+    def say(self, text: str) -> None: ...
+
+
+def transfer(stack: Stack, source: Path) -> Report:
+    """Transfer what lies in a folder, as ``cloudctl models sync`` does."""
+    wish = Wish(source, "models", min_age_s=0.0, patience_s=60.0)
+    return sync(wish, stack.s3, stack.mlflow, source.parent / "state.sqlite", Quiet())
+
+
+def trained(stack: Stack, source: Path, name: str, version: str, seed: str) -> dict[str, Any]:
+    """Train a model into ``source``/NAME/VERSION, as a training run leaves it."""
+    return train(stack, str(source / name / version), seed)
+
+
+def test_a_trained_model_is_transferred_registered_promoted_fetched_served_and_asked(
+    stack: Stack, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    told = trained(stack, source, "flowers", "1", "1")
+    report = transfer(stack, source)
+    assert [result.outcome for result in report.results] == ["sent"], report
+    again = transfer(stack, source)
+    assert again.sent_bytes == 0
+
+    client = stack.mlflow.client()
+    (version,) = client.search_model_versions("name = 'flowers'")
+    client.set_registered_model_alias("flowers", ALIAS, version.version)
+    fetched = tmp_path / "mnt"
+    done = fetch(stack, f"models:/flowers@{ALIAS}", fetched, "flowers")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "every file is the registered one" in done.stdout
+    url = stack.serve(fetched, "flowers")
+    try:
+        assert infer(url, "flowers", told["inputs"]) == told["expected"]
+        metadata = httpx.get(f"{url}/v2/models/flowers").json()
+        assert metadata["name"] == "flowers"
+    finally:
+        stack.stop("flowers")
+
+
+def test_a_model_that_changed_in_the_store_is_refused_and_never_served(stack: Stack, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    trained(stack, source, "corrupt", "1", "2")
+    assert transfer(stack, source).ok
+    store = stack.s3.client()
+    body = bytearray(store.get_object(Bucket="models", Key="corrupt/1/model.joblib")["Body"].read())
+    body[len(body) // 2] ^= 1
+    store.put_object(Bucket="models", Key="corrupt/1/model.joblib", Body=bytes(body))
+    done = fetch(stack, "models:/corrupt/1", tmp_path / "mnt", "corrupt")
+    assert done.returncode == 1
+    assert "refused to serve models:/corrupt/1" in done.stderr
+    assert "model.joblib" in done.stderr
+
+
+def test_a_bad_version_is_taken_back_by_its_alias(stack: Stack, tmp_path: Path) -> None:
+    """Version 2 is whole but no model: it never gets ready, and the alias goes back to the one that served."""
+    source = tmp_path / "source"
+    told = trained(stack, source, "rolling", "1", "3")
+    bad = source / "rolling" / "2"
+    bad.mkdir()
+    (bad / "model.joblib").write_bytes(b"no model at all")
+    assert transfer(stack, source).ok
+    client = stack.mlflow.client()
+    versions = {each.tags["version"]: each.version for each in client.search_model_versions("name = 'rolling'")}
+    client.set_registered_model_alias("rolling", ALIAS, versions["2"])
+
+    assert fetch(stack, f"models:/rolling@{ALIAS}", tmp_path / "two", "rolling").returncode == 0
+    with pytest.raises(ServicesError, match="ended before it answered"):
+        stack.serve(tmp_path / "two", "rolling")
+    stack.stop("rolling")
+
+    client.set_registered_model_alias("rolling", ALIAS, versions["1"])
+    assert fetch(stack, f"models:/rolling@{ALIAS}", tmp_path / "one", "rolling").returncode == 0
+    url = stack.serve(tmp_path / "one", "rolling")
+    try:
+        assert infer(url, "rolling", told["inputs"]) == told["expected"]
+    finally:
+        stack.stop("rolling")
+
+
+def test_a_model_logged_with_mlflow_is_fetched_and_served_by_the_mlflow_runtime(stack: Stack, tmp_path: Path) -> None:
+    told = train(stack, "--log", "logged", "4")
+    run = stack.mlflow.client().get_run(told["run"])
+    assert run.data.metrics["accuracy"] > 0.9
+    done = fetch(stack, f"models:/logged/{told['version']}", tmp_path / "mnt", "logged")
+    assert done.returncode == 0, done.stdout + done.stderr
+    url = stack.serve(tmp_path / "mnt", "logged", runtime="mlflow")
+    try:
+        assert infer(url, "logged", told["inputs"]) == told["expected"]
+    finally:
+        stack.stop("logged")
+
+
+def test_database_and_store_are_killed_come_back_and_nothing_is_lost(stack: Stack, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    told = trained(stack, source, "survivor", "1", "5")
+    report = transfer(stack, source)
+    digest = report.results[0].digest
+    assert digest
+    for name in ("postgresql", "minio"):
+        stack.processes.kill(name)
+    assert not any(stack.processes.running(name) for name in ("postgresql", "minio"))
+    for name in ("minio", "postgresql"):
+        stack.processes.start(name)
+    # MLflow was not restarted: it finds its database again by itself
+    (version,) = _patiently(stack, "name = 'survivor'")
+    assert version.tags[DIGEST_TAG] == digest
+    assert fetch(stack, "models:/survivor/1", tmp_path / "mnt", "survivor").returncode == 0
+    url = stack.serve(tmp_path / "mnt", "survivor")
+    try:
+        assert infer(url, "survivor", told["inputs"]) == told["expected"]
+    finally:
+        stack.stop("survivor")
+    assert transfer(stack, source).sent_bytes == 0
+
+
+def test_mlflow_is_killed_while_it_writes_and_what_it_confirmed_is_there(stack: Stack) -> None:
+    client = stack.mlflow.client()
+    experiment = client.create_experiment("killed")
+    confirmed = [client.create_run(experiment).info.run_id for _ in range(5)]
+    stack.processes.kill("mlflow")
+    stack.processes.start("mlflow")
+    found = {run.info.run_id for run in client.search_runs([experiment])}
+    assert set(confirmed) <= found
+
+
+def _patiently(stack: Stack, wanted: str) -> list[Any]:
+    from mlflow.exceptions import MlflowException
+
+    client = stack.mlflow.client()
+    for _ in range(60):
+        try:
+            return list(client.search_model_versions(wanted))
+        except MlflowException:
+            time.sleep(0.5)
+    raise AssertionError("MLflow does not answer again")
+
+
+def test_the_manifest_in_the_store_says_what_was_trained(stack: Stack, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    trained(stack, source, "listed", "1", "6")
+    transfer(stack, source)
+    manifest = json.loads(stack.s3.client().get_object(Bucket="models", Key="listed/1/manifest.json")["Body"].read())
+    size = (source / "listed" / "1" / "model.joblib").stat().st_size
+    assert [(entry["path"], entry["size"]) for entry in manifest["files"]] == [("model.joblib", size)]
