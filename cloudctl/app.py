@@ -18,6 +18,7 @@ from cloudctl.commands import (
     host,
     init,
     models,
+    models_profile,
     models_sync,
     net,
     phases,
@@ -70,6 +71,7 @@ app.add_typer(flip.app, name="flip")
 app.command("preflight")(preflight.preflight)
 app.add_typer(net.app, name="net")
 app.command("bench")(bench.bench)
+models.app.command("profile")(models_profile.profile)
 models.app.command("sync")(models_sync.sync)
 app.add_typer(models.app, name="models")
 app.command("recover")(recover.recover)
