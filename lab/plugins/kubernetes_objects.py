@@ -72,7 +72,11 @@ def create_object(state: ClusterState, op: Operation, *, upsert: bool) -> tuple[
     if (key in state.objects or reserved) and not upsert:
         plural = f"{_plural(kind)}.{group}" if group else _plural(kind)
         raise PluginError(f'{refused}{plural} "{name}" already exists')
-    record = state.add(group, kind, namespace, name, urn=op.urn, inputs=veiled(op.inputs), revision=1)
+    if key in state.objects:  # upsert: it is the object that was there, with other fields
+        record = state.objects[key]
+        record.update(urn=op.urn, inputs=veiled(op.inputs), revision=int(record.get("revision", 1)) + 1)
+    else:
+        record = state.add(group, kind, namespace, name, urn=op.urn, inputs=veiled(op.inputs), revision=1)
     if kind == "CustomResourceDefinition":
         spec = wanted.get("spec") or {}
         record["defines"] = f"{spec.get('group')}/{(spec.get('names') or {}).get('kind')}"

@@ -249,10 +249,13 @@ def test_read_finds_what_is_there_and_imports_by_id(kubernetes: Engine) -> None:
 
 
 def test_upsert_takes_over_what_is_there(start: Callable[..., Engine]) -> None:
-    plain, taking = start(Kubernetes, kubeconfig=kubeconfig()), None
-    namespace(plain)
+    there = namespace(start(Kubernetes, kubeconfig=kubeconfig())).outputs["metadata"]
     taking = start(Kubernetes, kubeconfig=kubeconfig(), upsertExistingObjects=True)
-    assert namespace(taking).id == "models"
+    taken = namespace(taking)
+    assert taken.id == "models"
+    assert taken.outputs["metadata"]["uid"] == there["uid"], "the same object, not one in its place"
+    assert taken.outputs["metadata"]["generation"] == 2
+    assert namespace(taking, "fresh").outputs["metadata"]["generation"] == 1
 
 
 def config_diff(engine: Engine, old: dict[str, Any], new: dict[str, Any]) -> list[str]:
