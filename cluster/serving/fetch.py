@@ -79,9 +79,10 @@ def download(source: Source, folder: Path, registry: bool) -> None:
         return
     if "AWS_ENDPOINT_URL" in os.environ:  # as KServe names it
         os.environ.setdefault("MLFLOW_S3_ENDPOINT_URL", os.environ["AWS_ENDPOINT_URL"])
-    from mlflow.artifacts import download_artifacts
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    download_artifacts(artifact_uri=source.uri, dst_path=str(folder))
+    # not mlflow.artifacts.download_artifacts: that makes a folder of the URI's last part in the folder
+    get_artifact_repository(source.uri).download_artifacts("", str(folder))
 
 
 def check(folder: Path, digest: str) -> None:
