@@ -213,11 +213,15 @@ def console_route(
     host: str,
     backend: tuple[pulumi.Input[str], int],
     gateway: Gateway,
+    *,
+    slow: bool = False,
 ) -> CustomResource:
-    """Route an outside name to a service (name, port); only over TLS, because people log in there."""
+    """Route an outside name to a service (name, port); only over TLS, because people log in there. ``slow``: a request
+    may take as long as it takes.
+    """
     service, port = backend
     parent = {"name": gateway.name, "namespace": gateway.namespace, "sectionName": gateway.https_listener}
-    rule = {"backendRefs": [{"name": service, "port": port}]}
+    rule = {"backendRefs": [{"name": service, "port": port}], **({"timeouts": {"request": "0s"}} if slow else {})}
     return custom(
         owner,
         name,

@@ -62,6 +62,10 @@ class ObjectStore(TaskComponent):
         make = self._minio if wish.engine == "minio" else self._seaweedfs
         buckets = credentials.buckets(args.settings)
         store, service, port = make(args, secrets, space, buckets)
+        api = (kube.known_after(service, store), port)
+        host = addresses.host("s3", args.settings)
+        # Envoy ends a request after 15 s where nothing else is said: too soon for a part of a model over a slow line
+        kube.console_route(self, "object-store-s3", kube.name_of(space), host, api, args.gateway, slow=True)
         self.access = S3Access(
             host=kube.known_after(f"{service}.object-store.svc.cluster.local:{port}", store),
             artifacts=buckets[0],

@@ -89,7 +89,8 @@ def deploy_platform(
 
     # Phase 6, side by side: transfer, federated monitoring, performance checks.
     if settings.transfer:
-        ModelTransfer("transfer", ModelTransferArgs(settings, settings.transfer, store.access, models.served), inside)
+        brought = ModelTransferArgs(settings, settings.transfer, store.access, mlflow.password, models.served)
+        ModelTransfer("transfer", brought, inside)
     if settings.monitoring.federate:
         Federation(
             "federation", FederationArgs(settings, settings.monitoring.federate, *shown, dashboards.folder), inside

@@ -2,122 +2,72 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import pulumi
-from pulumi_kubernetes.batch.v1 import CronJob
-from pulumi_kubernetes.core.v1 import PersistentVolume, PersistentVolumeClaim
+from pulumi_command import local
 
-from cluster.render import credentials
-from cluster.render.container_images import image
-from cluster.render.values import resources
+from cluster.render import addresses, credentials
+from cluster.services.logins import REGION
 from cluster.settings.model import Settings, Transfer
-from components import kube
-from components.base import TaskComponent
+from cluster.transfer.timer import Timer, units
+from components.base import TaskComponent, module, run_dir
 from components.object_store import S3Access
-
-_NAME = "model-transfer"
 
 
 @dataclass(frozen=True)
 class ModelTransferArgs:
-    """``served`` are the model services, which the transfer comes after."""
+    """``mlflow_password``: of MLflow's admin. ``served`` are the model services, which the transfer comes after."""
 
     settings: Settings
     transfer: Transfer
     s3: S3Access
+    mlflow_password: pulumi.Output[str]
     served: Sequence[pulumi.Resource]
 
 
 class ModelTransfer(TaskComponent):
-    """A read-only volume over ``transfer.source``, the store's credentials and a CronJob.
+    """A systemd timer on the machine that runs Pulumi, which mounts ``transfer.source``: ``cloudctl models sync``.
 
-    The folder has to be mounted at that path on the workers. Files of a model never change once they are copied: a
-    version that differs from its copy is an error of that run, not an overwritten model.
+    Its logins lie in a file of mode 0600 beside the stack's other files; taking the component down removes all of it.
     """
 
     def __init__(self, name: str, args: ModelTransferArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         wish = args.transfer
         props = {"source": wish.source, "bucket": wish.bucket, "schedule": wish.schedule}
         super().__init__("cloud:integration:Transfer", name, "CLOUD-6.1", props, opts)
-        # a copy saturates the store's disk, so services that are there already load first; no value of theirs goes in
-        where = kube.name_of(kube.namespace(self, args.settings, "transfer", "restricted", depends_on=args.served))
-        claim = self._claim(wish, where)
-        login = kube.secret_of(self, where, credentials.s3("transfer-s3", args.s3.user, args.s3.password))
-        pod = _pod(args, kube.known_after("transfer-s3", login), kube.known_after(_NAME, claim))
-        job = CronJob(
-            _NAME,
-            metadata={"name": _NAME, "namespace": where},
-            spec={
-                "schedule": wish.schedule,
-                "concurrencyPolicy": "Forbid",
-                "startingDeadlineSeconds": 600,
-                "successfulJobsHistoryLimit": 3,
-                "failedJobsHistoryLimit": 3,
-                "jobTemplate": {"spec": {"backoffLimit": 2, "template": {"spec": pod}}},
+        stack = pulumi.get_stack()
+        timer = local.Command(
+            "transfer-timer",
+            create=module("cluster.transfer.install", "up"),
+            delete=module("cluster.transfer.install", "down"),
+            environment={
+                "STACK": stack,
+                "SOURCE": wish.source,
+                "BUCKET": wish.bucket,
+                "SCHEDULE": wish.schedule,
+                "UNITS": _digest(stack, wish),
+                "AWS_ENDPOINT_URL": wish.endpoint or addresses.url("s3", args.settings),
+                "AWS_ACCESS_KEY_ID": args.s3.user,
+                "AWS_SECRET_ACCESS_KEY": args.s3.password,
+                "AWS_DEFAULT_REGION": REGION,
+                "MLFLOW_TRACKING_URI": wish.mlflow or addresses.url("mlflow", args.settings),
+                "MLFLOW_TRACKING_USERNAME": credentials.MLFLOW_ADMIN,
+                "MLFLOW_TRACKING_PASSWORD": args.mlflow_password,
+                "CA_FILE": wish.ca_file or "",
+                "KUBECONFIG": f"{run_dir(stack)}/kubeconfig",
             },
-            opts=self.child(),
+            # a copy saturates the store's disk, so services that are there already load first; no value of theirs
+            opts=self.child(depends_on=args.served),
         )
-        self.register_outputs({"cron_job": kube.known_after(f"transfer/{_NAME}", job)})
-
-    def _claim(self, wish: Transfer, where: pulumi.Output[str]) -> PersistentVolumeClaim:
-        """Make a claim on the folder: a pod that names a host path itself would need a privileged namespace."""
-        size, modes = {"storage": "1Ti"}, ["ReadOnlyMany"]
-        volume = PersistentVolume(
-            "transfer-source",
-            metadata={"name": "transfer-source"},
-            spec={
-                "capacity": size,
-                "accessModes": modes,
-                "persistentVolumeReclaimPolicy": "Retain",
-                "storageClassName": "",
-                # Directory: a pod on a worker without the mount says so instead of copying nothing
-                "hostPath": {"path": wish.source, "type": "Directory"},
-                "claimRef": {"namespace": where, "name": _NAME},
-            },
-            opts=self.child(),
-        )
-        return PersistentVolumeClaim(
-            "transfer-claim",
-            metadata={"name": _NAME, "namespace": where},
-            spec={
-                "accessModes": modes,
-                "storageClassName": "",
-                "volumeName": kube.known_after("transfer-source", volume),
-                "resources": {"requests": size},
-            },
-            opts=self.child(),
-        )
+        self.register_outputs({"timer": timer.stdout})
 
 
-def _pod(args: ModelTransferArgs, secret: pulumi.Output[str], claim: pulumi.Output[str]) -> dict[str, Any]:
-    keys = (credentials.ACCESS_KEY, credentials.SECRET_KEY)
-    login = [{"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}} for key in keys]
-    remote = {
-        "RCLONE_CONFIG": "/tmp/rclone.conf",  # noqa: S108 the pod's own emptyDir
-        "RCLONE_CONFIG_STORE_TYPE": "s3",
-        "RCLONE_CONFIG_STORE_PROVIDER": "Other",
-        "RCLONE_CONFIG_STORE_ENV_AUTH": "true",
-        "RCLONE_CONFIG_STORE_ENDPOINT": args.s3.url,
-        "RCLONE_CONFIG_STORE_REGION": args.s3.region,
-        "RCLONE_S3_NO_CHECK_BUCKET": "true",
-    }
-    container = kube.restricted_container(
-        "copy",
-        str(image("rclone", args.settings.registry)),
-        # --min-age: what a training run is still writing waits for the next time
-        ["rclone", "copy", "/source", f"store:{args.transfer.bucket}", "--immutable", "--min-age", "10m", "-v"],
-        resources=resources("200m", "512Mi", memory_limit="1Gi"),
-        env=[*({"name": name, "value": value} for name, value in remote.items()), *login],
-        mounts=[
-            {"name": "source", "mountPath": "/source", "readOnly": True},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
-        ],
-    )
-    volumes = [
-        {"name": "source", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}},
-        {"name": "tmp", "emptyDir": {}},
-    ]
-    return kube.restricted_pod([container], volumes)
+def _digest(stack: str, wish: Transfer) -> str:
+    """Return a word that changes when the units' text does, so that they are written anew."""
+    here = Path("/")
+    texts = units(Timer(stack, here, here, wish.source, wish.bucket, wish.schedule))
+    return hashlib.sha256("\0".join(texts.values()).encode()).hexdigest()[:16]

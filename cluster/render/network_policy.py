@@ -48,8 +48,6 @@ def edges(settings: Settings) -> tuple[Edge, ...]:
         Edge(DATABASE, DATABASE, (5432, 8000), "replication between instances"),
         Edge("mlflow", STORE, (store,), "artifacts"),
         Edge(MODELS, STORE, (store,), "models are fetched"),
-        Edge("transfer", STORE, (store,), "models are brought"),
-        Edge("transfer", "mlflow", (5000,), "and registered"),
         Edge(MODELS, "mlflow", (5000,), "models:/ URIs are looked up"),
         Edge(STORE, STORE, (), "the jobs that make buckets and users; the store's own parts"),
         # Asked from outside, and by the checks. A model's container chooses its port.
@@ -57,6 +55,7 @@ def edges(settings: Settings) -> tuple[Edge, ...]:
         Edge(GATEWAY, GATEWAY, (18000, 18001, 18002), "proxies get their configuration"),
         Edge(GATEWAY, "mlflow", (5000,), "route"),
         Edge(GATEWAY, MONITORING, (3000,), "route to Grafana"),
+        Edge(GATEWAY, STORE, (store,), "route to S3: models are brought"),
         *_store_routes(settings),
         Edge(GATEWAY, MODELS, (), "routes to the models"),
         Edge("oumi", MODELS, (), "does each model answer"),

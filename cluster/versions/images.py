@@ -65,8 +65,6 @@ IMAGES: Mapping[str, str] = {
     # renovate: datasource=docker
     "curl": "docker.io/curlimages/curl:8.16.0",
     # renovate: datasource=docker
-    "rclone": "docker.io/rclone/rclone:1.75.1",
-    # renovate: datasource=docker
     "k6": "docker.io/grafana/k6:1.3.0",
     # NVIDIA's vectorAdd, which checks CUDA: the tag of the GPU operator's own test pod at v26.7.0.
     # renovate: datasource=docker

@@ -128,9 +128,7 @@ def test_a_model_is_fetched_by_a_program_that_checks_it() -> None:
         assert spec["command"] == ["python3", "/opt/inference-cloud/fetch.py"]
         assert {mount["name"] for mount in spec["volumeMounts"]} <= {each["name"] for each in predictor["volumes"]}
     assert set(one(made, "ConfigMap", "model-fetch").inputs["data"]) == {"fetch.py", "verify.py"}
-    assert made.plan.of_type("kubernetes:core/v1:PersistentVolume") == [
-        one(made, "PersistentVolume", "transfer-source")
-    ]
+    assert made.plan.of_type("kubernetes:core/v1:PersistentVolume") == []
 
 
 def test_a_model_that_nodes_keep_mounts_their_folder() -> None:
@@ -183,15 +181,29 @@ def test_dashboards_are_found_by_grafana() -> None:
         assert json.loads(next(iter(each.inputs["data"].values())))["panels"]
 
 
-def test_the_transfer_reads_only_and_writes_to_its_bucket() -> None:
+def test_the_transfer_is_a_timer_with_its_logins_and_a_way_into_the_store() -> None:
     made = make(transfer={"source": "/beegfs/out", "bucket": "trained", "schedule": "5 1 * * *"})
-    job = one(made, "CronJob", "model-transfer").inputs["spec"]
-    assert (job["schedule"], job["concurrencyPolicy"]) == ("5 1 * * *", "Forbid")
-    container = job["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
-    assert "store:trained" in container["command"]
-    assert one(made, "PersistentVolume", "transfer-source").inputs["spec"]["hostPath"]["path"] == "/beegfs/out"
+    timer = one(made, "Command", "transfer-timer").inputs
+    told = timer["environment"]
+    assert (told["SOURCE"], told["BUCKET"], told["SCHEDULE"]) == ("/beegfs/out", "trained", "5 1 * * *")
+    assert told["AWS_ENDPOINT_URL"] == "https://s3.models.internal:30443"
+    assert told["MLFLOW_TRACKING_URI"] == "https://mlflow.models.internal:30443"
+    assert told["AWS_SECRET_ACCESS_KEY"] == Secret(PASSWORDS["object_store_mlflow_password"])
+    assert told["MLFLOW_TRACKING_PASSWORD"] == Secret(PASSWORDS["mlflow_admin_password"])
+    assert timer["delete"].endswith("cluster.transfer.install down")
     buckets = one(made, "Release", "minio").inputs["values"]["buckets"]
     assert [bucket["name"] for bucket in buckets] == ["mlflow", "trained"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "service", "port"), [("minio", "minio", 9000), ("seaweedfs", "seaweedfs-all-in-one", 8333)]
+)
+def test_the_store_is_reached_from_outside_for_as_long_as_a_request_takes(engine: str, service: str, port: int) -> None:
+    route = one(make(object_store={"engine": engine}), "HTTPRoute", "object-store-s3").inputs["spec"]
+    assert route["hostnames"] == ["s3.models.internal"]
+    assert route["rules"] == [
+        {"backendRefs": [{"name": service, "port": port}], "timeouts": {"request": "0s"}},
+    ]
 
 
 def test_a_storage_class_of_another_name_keeps_its_volumes() -> None:

@@ -62,7 +62,7 @@ KNOWN_PORTS = sorted({port for each in SETTINGS.values() for e in network_policy
 @given(
     st.sampled_from(ENGINES),
     st.sampled_from([*SPACES, "kube-system", "default", ANYWHERE]),
-    st.sampled_from([*SPACES, "kserve", "oumi", "transfer"]),
+    st.sampled_from([*SPACES, "kserve", "oumi", "performance"]),
     st.one_of(st.sampled_from(KNOWN_PORTS), st.integers(1, 65535)),
 )
 def test_what_the_table_does_not_name_is_refused(engine: str, source: str, target: str, port: int) -> None:
@@ -75,7 +75,6 @@ def test_what_the_table_does_not_name_is_refused(engine: str, source: str, targe
     [
         ("models", "database", 5432),  # only MLflow speaks to PostgreSQL
         ("oumi", "database", 5432),
-        ("envoy-gateway-system", "object-store", 9000),  # the console is routed, the data is not
         ("default", "mlflow", 5000),
         ("kube-system", "models", 8080),
         ("performance", "mlflow", 5000),
@@ -87,7 +86,7 @@ def test_neighbours_that_have_no_business_there(source: str, target: str, port: 
 
 
 def test_a_namespace_that_nobody_asks_is_closed() -> None:
-    assert network_policy.spec("transfer", SETTINGS["minio"])["ingress"] == []
+    assert network_policy.spec("performance", SETTINGS["minio"])["ingress"] == []
 
 
 def test_policies_are_as_agreed() -> None:

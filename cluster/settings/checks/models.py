@@ -10,10 +10,8 @@ from cluster.render.container_images import parse
 from cluster.settings.checks.repeats import repeats
 from cluster.settings.draft import Draft, Part
 from cluster.settings.model import Model
+from cluster.transfer import calendar
 
-_CRON = re.compile(
-    r"(@(hourly|daily|weekly|monthly|yearly|annually|midnight))|([0-9A-Za-z*/,-]+(\s+[0-9A-Za-z*/,-]+){4})"
-)
 _REGISTRY_URI = re.compile(r"models:/([^/@:]+)(?:/([1-9]\d*)|@([A-Za-z0-9_-]+))")
 """MLflow's registered model with a version, or with an alias; what it calls stages is deprecated and refused."""
 _QUANTIZED_BY = "vllm"
@@ -29,9 +27,8 @@ def check(draft: Draft) -> Iterator[Problem]:
         yield from _uri(model)
         yield from _fallback(model)
     transfer = draft.transfer
-    if transfer and transfer.has("schedule") and not _CRON.fullmatch(transfer.value.schedule.strip()):
-        remedy = "write five fields: minute, hour, day, month, weekday; for example '17 * * * *'"
-        yield Problem("transfer.schedule", transfer.value.schedule, "is not a cron line", remedy)
+    if transfer and transfer.has("schedule") and (wrong := calendar.problem(transfer.value.schedule)):
+        yield wrong
 
 
 def _replicas(model: Part[Model]) -> Iterator[Problem]:
@@ -85,6 +82,9 @@ def _uri(model: Part[Model]) -> Iterator[Problem]:
         elif model.has("version") and (said := found[2] or found[3]) != model.value.version:
             reason = f"is not the version that uri names, {said}"
             yield Problem(f"{model.path}.version", model.value.version, reason, f"write '{said}', or leave it out")
+        elif found[3] and model.has("digest") and model.value.digest:
+            reason = "would be asked of every version that the alias names in its turn"
+            yield Problem(f"{model.path}.digest", model.value.digest, reason, "leave it out: MLflow has each version's")
     if uri.startswith("pvc:"):
         mounted = "a volume is mounted as it is, nothing is downloaded and looked at"
         for key in ("digest", "cache"):

@@ -1,0 +1,73 @@
+"""A cron line as systemd's timers write it: their ``OnCalendar``. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from cluster.problems import Problem
+
+_WORDS = {f"@{word}": word for word in ("hourly", "daily", "weekly", "monthly", "yearly")} | {
+    "@annually": "yearly",
+    "@midnight": "daily",
+}
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
+_PIECE = re.compile(r"(?:(\*)|(\w+)(?:-(\w+))?)(?:/(\d+))?", re.ASCII)
+_EXAMPLE = "write five fields: minute, hour, day, month, weekday; for example '17 * * * *'"
+
+
+def on_calendar(cron: str) -> str:
+    """Return a cron line as ``OnCalendar``. Raises ValueError with the reason."""
+    if cron.strip() in _WORDS:
+        return _WORDS[cron.strip()]
+    fields = cron.split()
+    if len(fields) != len(_FIELDS):
+        raise ValueError("is not a cron line")
+    minute, hour, day, month, weekday = (_values(text, *field) for text, field in zip(fields, _FIELDS, strict=True))
+    if day is not None and weekday is not None:
+        # cron runs where either fits, a timer where both do: no one line says it.
+        raise ValueError("names days of the month and of the week at once, which a timer cannot do")
+    days = sorted({(each % 7) for each in weekday}) if weekday is not None else []
+    names = ",".join(_DAYS[each].capitalize() for each in days)
+    return f"{f'{names} ' if names else ''}*-{_joined(month)}-{_joined(day)} {_joined(hour)}:{_joined(minute)}:00"
+
+
+def problem(cron: str) -> Problem | None:
+    """Return what is wrong with the cron line of the settings."""
+    try:
+        on_calendar(cron)
+    except ValueError as error:
+        return Problem("transfer.schedule", cron, str(error), _EXAMPLE)
+    return None
+
+
+def _values(text: str, name: str, least: int, most: int) -> list[int] | None:
+    """Return the numbers that a field names; None for all of them."""
+    if text == "*":
+        return None
+    found: set[int] = set()
+    for piece in text.split(","):
+        match = _PIECE.fullmatch(piece)
+        if match is None:
+            raise ValueError(f"is not a cron line: its {name} is {piece!r}")
+        star, first, last, step = match.groups()
+        low = least if star else _number(first, name, least, most)
+        high = most if star or (step and last is None) else _number(last or first, name, least, most)
+        if low > high or (step and int(step) == 0):
+            raise ValueError(f"is not a cron line: its {name} is {piece!r}")
+        found.update(range(low, high + 1, int(step or 1)))
+    return sorted(found)
+
+
+def _number(text: str, name: str, least: int, most: int) -> int:
+    words = {"month": _MONTHS, "weekday": _DAYS}.get(name, ())
+    word = text.lower()
+    value = words.index(word) + (name == "month") if word in words else int(text) if text.isdigit() else -1
+    if not least <= value <= most:
+        raise ValueError(f"is not a cron line: its {name} {text!r} is not in {least}-{most}")
+    return value
+
+
+def _joined(values: list[int] | None) -> str:
+    return "*" if values is None else ",".join(f"{each:02}" for each in values)
