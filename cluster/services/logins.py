@@ -26,8 +26,12 @@ class S3Login:
     region: str = REGION
     ca_file: str | None = None
 
-    def client(self, *, connections: int = 10) -> Any:
-        """Return a boto3 S3 client: paths instead of bucket names in host names, and retries with growing pauses."""
+    def client(self, *, connections: int = 10, validate: bool = True) -> Any:
+        """Return a boto3 S3 client: paths instead of bucket names in host names, and retries with growing pauses.
+
+        ``validate``: what is read is held to the store's checksum. Off for a caller that does so itself, and has to see
+        a store's error: botocore 1.44 stumbles over an error whose answer has a checksum (AttributeError: strip).
+        """
         import boto3
         from botocore.config import Config
 
@@ -35,6 +39,7 @@ class S3Login:
             # What is sent carries a checksum in a signed header; to sign the content as well would hash it twice.
             s3={"addressing_style": "path", "payload_signing_enabled": False},
             retries={"mode": "standard", "total_max_attempts": 6},
+            response_checksum_validation="when_supported" if validate else "when_required",
             max_pool_connections=connections,
             connect_timeout=10,
             read_timeout=60,

@@ -38,7 +38,7 @@ class Store:
 
     def __init__(self, login: S3Login, bucket: str, patience: Patience, *, connections: int = 10) -> None:
         self.bucket = bucket
-        self._client = login.client(connections=connections)
+        self._client = login.client(connections=connections, validate=False)
         self._endpoint = login.endpoint
         self._patience = patience
 
