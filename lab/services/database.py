@@ -15,7 +15,7 @@ from psycopg import sql
 from cluster.health import ask
 from cluster.health.judge import judge
 from cluster.render import credentials
-from lab.services.configuration import POSTGRES_PORT, Configuration
+from cluster.render.local_services import POSTGRES_PORT, Configuration
 from lab.services.problems import ServicesError
 from lab.services.processes import Process
 

@@ -6,8 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from cluster.render import credentials, storage_containers
-from lab.services import charts
+from cluster.render import chart_containers, credentials, storage_containers
 from lab.services.stack import Stack
 
 
@@ -33,8 +32,8 @@ def fetch(stack: Stack, uri: str, target: Path, name: str, digest: str = "") -> 
     environment = {
         "PATH": f"{stack.servers.python.parent}{os.pathsep}{os.defpath}",
         "HOME": str(code),
-        **charts.container_environment(container, {login.name: login.plain()}, told),
-        **charts.kserve_s3_environment(access.plain(), dict(access.annotations)),
+        **chart_containers.container_environment(container, {login.name: login.plain()}, told),
+        **chart_containers.kserve_s3_environment(access.plain(), dict(access.annotations)),
     }
     command = [str(stack.servers.python), str(code / "fetch.py"), uri, str(target)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

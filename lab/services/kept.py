@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from cluster.render.local_services import Hosts
 from cluster.settings.model import Secrets, Settings
-from lab.services.configuration import Hosts
 from lab.services.processes import Processes, Started
 from lab.services.servers import Servers
 from lab.services.stack import Stack

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from cluster.health import ask
 from cluster.health.judge import judge
+from cluster.render import chart_containers
 from cluster.render.inference_service import RUNTIMES
+from cluster.render.local_services import MODEL_PORT
 from cluster.settings.model import Model
-from lab.services import charts
-from lab.services.configuration import MODEL_PORT
 from lab.services.problems import ServicesError
 from lab.services.processes import Process
 from lab.services.servers import Servers
@@ -26,7 +26,7 @@ def process(servers: Servers, model: Model, folder: Path, host: str, port: int, 
         raise ServicesError(f"model {model.name}: runtime {model.runtime} does not run here; mlserver and mlflow do")
     work.mkdir(parents=True, exist_ok=True)
     # The runtime's gRPC and MLServer's measurements, which nobody asks for here, keep out of the way of other models.
-    launch = charts.mlserver_launch(runtime.format, model.name, str(folder), host, (port, port + 1, port + 2))
+    launch = chart_containers.mlserver_launch(runtime.format, model.name, str(folder), host, (port, port + 1, port + 2))
     url = f"http://{host}:{port}"
     return Process(
         name=process_name(model.name),

@@ -12,11 +12,11 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from cluster.render import credentials
+from cluster.render.local_services import Configuration, Hosts, configuration
 from cluster.services.logins import MLflowLogin, S3Login
 from cluster.settings.init import make_password
 from cluster.settings.model import Model, Secrets, Settings
 from lab.services import database, serving, store, tracking
-from lab.services.configuration import Configuration, Hosts, configuration
 from lab.services.problems import ServicesError
 from lab.services.processes import Processes
 from lab.services.servers import Servers

@@ -14,9 +14,9 @@ from minio.error import MinioAdminException
 
 from cluster.health import ask
 from cluster.health.judge import judge
+from cluster.render import chart_containers
+from cluster.render.local_services import Configuration, Hosts
 from cluster.services.logins import S3Login
-from lab.services import charts
-from lab.services.configuration import Configuration, Hosts
 from lab.services.processes import Process
 
 NAME = "minio"
@@ -25,7 +25,7 @@ NAME = "minio"
 def process(program: Path, folder: Path, wanted: Configuration, hosts: Hosts) -> Process:
     """Return MinIO's server over ``folder``/data."""
     (folder / "data").mkdir(parents=True, exist_ok=True)
-    launch = charts.minio_launch(wanted.minio, wanted.secrets, hosts.store, str(folder / "data"))
+    launch = chart_containers.minio_launch(wanted.minio, wanted.secrets, hosts.store, str(folder / "data"))
     return Process(
         name=NAME,
         command=(str(program), *launch.arguments),
@@ -42,9 +42,9 @@ def apply(wanted: Configuration, root: S3Login, host: str) -> None:
         credentials=StaticProvider(root.access_key, root.secret_key.get_secret_value()),
         secure=False,
     )
-    for name, policy in charts.minio_policies(wanted.minio).items():
+    for name, policy in chart_containers.minio_policies(wanted.minio).items():
         admin.policy_add(name, policy=policy)
-    for user, password, policy_name in charts.minio_users(wanted.minio, wanted.secrets):
+    for user, password, policy_name in chart_containers.minio_users(wanted.minio, wanted.secrets):
         admin.user_add(user, password)
         _attach(admin, policy_name, user)
     client = root.client()

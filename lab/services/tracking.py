@@ -8,9 +8,9 @@ from pathlib import Path
 
 from cluster.health import ask
 from cluster.health.judge import judge
+from cluster.render import chart_containers
+from cluster.render.local_services import Configuration
 from cluster.services.logins import MLflowLogin
-from lab.services import charts
-from lab.services.configuration import Configuration
 from lab.services.problems import ServicesError
 from lab.services.processes import Process
 from lab.services.servers import Servers
@@ -27,8 +27,8 @@ utils._initialize_tables(utils.create_sqlalchemy_engine_with_retry("{scheme}://"
 
 def migrate(servers: Servers, folder: Path, wanted: Configuration, log: Path) -> None:
     """Make the database's tables, or bring them to this version. Raises ServicesError."""
-    environment = _base(folder) | charts.mlflow_environment(wanted.mlflow, wanted.secrets)
-    scheme = charts.database_scheme(wanted.mlflow["backendStore"]["postgres"])
+    environment = _base(folder) | chart_containers.mlflow_environment(wanted.mlflow, wanted.secrets)
+    scheme = chart_containers.database_scheme(wanted.mlflow["backendStore"]["postgres"])
     command = [str(servers.python), "-c", _MIGRATION.format(scheme=scheme)]
     if run("tables of MLflow", command, log=log, cwd=folder, env=environment) != 0:
         raise ServicesError(f"MLflow's tables could not be made: {last_line(log)} (log: {log})")
@@ -39,8 +39,8 @@ def process(servers: Servers, folder: Path, wanted: Configuration, host: str, lo
     (folder / "tmp").mkdir(parents=True, exist_ok=True)
     auth = folder / "basic_auth.ini"
     auth.touch(mode=0o600)
-    auth.write_text(charts.mlflow_auth_file(wanted.mlflow, wanted.secrets))
-    launch = charts.mlflow_launch(wanted.mlflow, wanted.secrets, host)
+    auth.write_text(chart_containers.mlflow_auth_file(wanted.mlflow, wanted.secrets))
+    launch = chart_containers.mlflow_launch(wanted.mlflow, wanted.secrets, host)
     return Process(
         name=NAME,
         # one worker instead of four: each takes seconds and 300 MB to start, and nobody here is in a hurry

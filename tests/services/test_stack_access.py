@@ -16,9 +16,9 @@ from pydantic import SecretStr
 from cluster.health import ask
 from cluster.health.judge import judge
 from cluster.render import credentials
+from cluster.render.local_services import Configuration, Hosts
 from cluster.services.logins import MLflowLogin
 from lab.services import tracking
-from lab.services.configuration import Configuration, Hosts
 from lab.services.health import checks
 from lab.services.stack import Stack
 

@@ -1,4 +1,4 @@
-"""What the charts' templates make of values and Secrets: the command and environment of MinIO, MLflow and MLServer.
+"""What the charts' templates make of values and Secrets: command and environment of MinIO, MLflow and MLServer.
 
 Pure. Each rule names the template it follows. Values are read, never guessed: a key that is missing here is one that
 the chart would miss, too. What a chart brings itself stands in ``*_DEFAULTS``, from its values.yaml.

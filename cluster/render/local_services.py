@@ -1,4 +1,4 @@
-"""Values and Secrets of a stack whose services answer on loopback: the program's own functions, other host names.
+"""Values and Secrets of a stack whose services run outside a cluster: the program's own functions, other host names.
 
 Pure.
 """
