@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import ConfigMap, PersistentVolume, PersistentVolumeClaim, ServiceAccount
+from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 
-from cluster.render import addresses, credentials, inference_service, storage_containers
+from cluster.render import addresses, credentials, disruption, inference_service, storage_containers
 from cluster.settings.model import Model, Settings
 from components import kube
 from components.base import TaskComponent
@@ -144,6 +145,8 @@ class ModelService(TaskComponent):
         )
         self._route(args)
         self._monitor(args)
+        if model.min_replicas > 1:
+            self._budget(args)
         self.ready_url = kube.known_after(inference_service.ready_url(model), self.inference_service)
         host = inference_service.outside_host(model, args.settings.serving.domain)
         self.url = kube.known_after(f"https://{host}:{addresses.HTTPS_NODE_PORT}", self.inference_service)
@@ -170,6 +173,16 @@ class ModelService(TaskComponent):
             ("gateway.networking.k8s.io/v1", "HTTPRoute"),
             {"name": args.model.name, "namespace": args.where, "annotations": inference_service.OURS},
             inference_service.route_spec(args.model, args.settings.serving.domain, parent),
+        )
+
+    def _budget(self, args: ModelServiceArgs) -> None:
+        """Let a drain take one replica at a time; with one alone it could take none."""
+        name = args.model.name
+        PodDisruptionBudget(
+            f"{name}-budget",
+            metadata={"name": name, "namespace": args.where},
+            spec=disruption.budget({"serving.kserve.io/inferenceservice": name}),
+            opts=self.child(),
         )
 
     def _monitor(self, args: ModelServiceArgs) -> None:
