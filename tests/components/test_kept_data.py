@@ -109,3 +109,12 @@ def test_images_are_fetched_beside_everything_else() -> None:
         assert each.inputs["metadata"]["annotations"] == {"pulumi.com/skipAwait": "true"}
         assert {made.task(made.plan.resources[urn]) for urn in each.dependencies} == {"CLOUD-2.1"}
     assert [each for each in make(models=[]).plan.resources.values() if each.type.endswith(":DaemonSet")] == []
+
+
+def test_a_model_with_several_replicas_loses_one_at_a_time() -> None:
+    pair = {"name": "pair", "uri": "s3://models/pair/1", "runtime": "mlserver", "min_replicas": 2, "max_replicas": 3}
+    made = make(models=[pair, pair | {"name": "single", "min_replicas": 1}])
+    (budget,) = [each.inputs for each in made.plan.resources.values() if each.type.endswith(":PodDisruptionBudget")]
+    assert budget["metadata"] == {"name": "pair", "namespace": "models"}
+    selector = {"matchLabels": {"serving.kserve.io/inferenceservice": "pair"}}
+    assert budget["spec"] == {"maxUnavailable": 1, "selector": selector}
