@@ -1,0 +1,229 @@
+"""The timer: cron lines held to systemd's own reading, units as agreed, put in and out with a stand-in systemctl."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import stat
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cluster.transfer.calendar import on_calendar
+from cluster.transfer.install import InstallError, Machine, down, up
+from cluster.transfer.timer import MARK, Timer, environment, units
+
+needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
+TOLD = {
+    "STACK": "prod",
+    "SOURCE": "/mnt/bee gfs/models",
+    "BUCKET": "models",
+    "SCHEDULE": "17 * * * *",
+    "AWS_ENDPOINT_URL": "https://s3.models.internal:30443",
+    "AWS_ACCESS_KEY_ID": "mlflow",
+    "AWS_SECRET_ACCESS_KEY": 'hush"$`\\store',
+    "MLFLOW_TRACKING_URI": "https://mlflow.models.internal:30443",
+    "MLFLOW_TRACKING_USERNAME": "admin",
+    "MLFLOW_TRACKING_PASSWORD": "hush-mlflow",
+}
+
+
+@pytest.mark.parametrize(
+    ("cron", "calendar"),
+    [
+        ("17 * * * *", "*-*-* *:17:00"),
+        ("*/20 2-4 * * mon-wed", "Mon,Tue,Wed *-*-* 02,03,04:00,20,40:00"),
+        ("0 0 1,15 JAN *", "*-01-01,15 00:00:00"),
+        ("5 4 * * 0,7", "Sun *-*-* 04:05:00"),
+        ("5/30 4 * * 5-7", "Sun,Fri,Sat *-*-* 04:05,35:00"),
+        ("@hourly", "hourly"),
+        ("@midnight", "daily"),
+    ],
+)
+def test_a_cron_line_becomes_a_calendar(cron: str, calendar: str) -> None:
+    assert on_calendar(cron) == calendar
+
+
+@pytest.mark.parametrize(
+    ("cron", "reason"),
+    [
+        ("every hour", "is not a cron line"),
+        ("60 * * * *", "its minute '60' is not in 0-59"),
+        ("* * 0 * *", "its day '0' is not in 1-31"),
+        ("* * * foo *", "its month 'foo' is not in 1-12"),
+        ("5-3 * * * *", "its minute is '5-3'"),
+        ("*/0 * * * *", "its minute is '*/0'"),
+        ("1,,2 * * * *", "its minute is ''"),
+        ("0 0 1 * mon", "names days of the month and of the week at once"),
+        ("@reboot", "is not a cron line"),
+    ],
+)
+def test_what_is_no_cron_line_is_told(cron: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=r"is not a cron line|at once") as error:
+        on_calendar(cron)
+    assert reason in str(error.value)
+
+
+FIELD = st.sampled_from(["*", "*/7", "3", "2-5", "1,4", "1-5/2"])
+
+
+@needs_systemd
+@settings(max_examples=25)
+@given(FIELD, FIELD, FIELD, FIELD)
+def test_systemd_reads_it_as_cron_does(minute: str, hour: str, day: str, month: str) -> None:
+    """The next hour that systemd-analyze tells is one that the cron line names; cron's own rule is written out here."""
+    line = on_calendar(f"{minute} {hour} {day} {month} *")
+    done = subprocess.run(
+        ["systemd-analyze", "calendar", "--iterations=3", line],
+        env={**os.environ, "TZ": "UTC", "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    words = [each.split(": ", 1)[1] for each in done.stdout.splitlines() if "elapse" in each or "Iter" in each]
+    assert words
+    for each in words:
+        then = datetime.strptime(each, "%a %Y-%m-%d %H:%M:%S %Z").replace(tzinfo=UTC)
+        pairs = (
+            (minute, then.minute, 0, 59),
+            (hour, then.hour, 0, 23),
+            (day, then.day, 1, 31),
+            (month, then.month, 1, 12),
+        )
+        assert all(_names(field, value, least, most) for field, value, least, most in pairs), (line, each)
+
+
+def _names(field: str, value: int, least: int, most: int) -> bool:
+    found: set[int] = set()
+    for piece in field.split(","):
+        span, _, step = piece.partition("/")
+        first, _, last = span.partition("-")
+        low, high = (least, most) if span == "*" else (int(first), int(last or first))
+        found |= set(range(low, high + 1, int(step or 1)))
+    return value in found
+
+
+def timer(**changes: object) -> Timer:
+    base = {"stack": "prod", "project": Path("/srv/cloud"), "python": Path("/srv/cloud/.venv/bin/python")}
+    more = {"source": "/mnt/beegfs/models", "bucket": "models", "schedule": "17 * * * *"}
+    return Timer(**{**base, **more, **changes})  # type: ignore[arg-type]
+
+
+def test_the_units_are_as_agreed() -> None:
+    got = units(timer())
+    folder = Path(__file__).parent / "golden"
+    for name, text in got.items():
+        if os.environ.get("GOLDEN") == "write":
+            folder.mkdir(exist_ok=True)
+            (folder / name).write_text(text)
+        assert text == (folder / name).read_text()
+    assert set(got) == {each.name for each in folder.iterdir()}
+
+
+@needs_systemd
+def test_systemd_takes_the_units_and_reads_odd_names_as_they_are(tmp_path: Path) -> None:
+    """``systemd-analyze verify`` on real files: a folder with a space, a percent sign, a dollar and quotes."""
+    project = tmp_path / "100% ours"
+    (project / ".cloud/prod").mkdir(parents=True)
+    (project / ".cloud/prod/transfer.env").write_text("")
+    program = project / "py thon"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    for name, text in units(timer(project=project, python=program, source='/mnt/$HOME "x"')).items():
+        (tmp_path / name).write_text(text)
+    files = [str(tmp_path / f"inference-cloud-transfer-prod.{end}") for end in ("service", "timer")]
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", *files], capture_output=True, text=True)
+    ours = [line for line in done.stderr.splitlines() if "inference-cloud-transfer" in line]
+    assert ours == []
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """A stand-in for systemctl that writes down what it is asked, and fails where a file tells it to."""
+    bin_dir = tmp_path / "bin"
+    bin_dir.mkdir()
+    program = bin_dir / "systemctl"
+    program.write_text(
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n[ ! -e {tmp_path}/broken ] || {{ echo no bus >&2; exit 1; }}\n'
+    )
+    program.chmod(0o755)
+    # The fetched CA: a stand-in for kubectl that prints the Secret's key.
+    kubectl = bin_dir / "kubectl"
+    ca = base64.b64encode(b"-----BEGIN CERTIFICATE-----\n").decode()
+    kubectl.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/kubectl-asked\nprintf %s {ca}\n')
+    kubectl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bin_dir}:/usr/bin:/bin")
+    return Machine(tmp_path / "units", ("systemctl", "--user"))
+
+
+def asked(tmp_path: Path) -> list[str]:
+    return (tmp_path / "asked").read_text().splitlines()
+
+
+def test_it_is_put_in_twice_and_taken_out_twice(tmp_path: Path, machine: Machine) -> None:
+    project = tmp_path / "project"
+    told = {**TOLD, "KUBECONFIG": "/kube"}
+    for _ in range(2):
+        assert "inference-cloud-transfer-prod.timer is on: 17 * * * *" in up(told, project, machine)
+    logins = project / ".cloud/prod/transfer.env"
+    assert stat.S_IMODE(logins.stat().st_mode) == 0o600
+    assert f'AWS_CA_BUNDLE="{project}/.cloud/prod/ca.crt"\n' in logins.read_text()
+    assert {each.name for each in machine.folder.iterdir()} == set(units(timer()))
+    assert all("hush" not in each.read_text() for each in machine.folder.iterdir())
+    assert "hush" not in (tmp_path / "asked").read_text()
+    assert "--user enable --now inference-cloud-transfer-prod.timer" in asked(tmp_path)
+    for _ in range(2):
+        down({"STACK": "prod"}, project, machine)
+    assert list(machine.folder.iterdir()) == [] and list((project / ".cloud/prod").iterdir()) == []
+    assert "--user disable --now inference-cloud-transfer-prod.timer" in asked(tmp_path)
+
+
+def test_the_logins_read_back_as_they_are(tmp_path: Path) -> None:
+    """By a shell, whose quoting systemd's own follows for these characters."""
+    (tmp_path / "env").write_text(environment(TOLD))
+    done = subprocess.run(
+        ["sh", "-c", f'. {tmp_path}/env; printf %s "$AWS_SECRET_ACCESS_KEY"'],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == TOLD["AWS_SECRET_ACCESS_KEY"]
+    with pytest.raises(ValueError, match="A has several lines"):
+        environment({"A": "x\ny"})
+
+
+def test_a_unit_of_others_is_neither_written_over_nor_removed(tmp_path: Path, machine: Machine) -> None:
+    machine.folder.mkdir()
+    theirs = machine.folder / "inference-cloud-transfer-prod.service"
+    theirs.write_text("[Unit]\n")
+    with pytest.raises(InstallError, match="not of inference-cloud; move it away"):
+        up(TOLD, tmp_path / "project", machine)
+    down({"STACK": "prod"}, tmp_path / "project", machine)
+    assert theirs.read_text() == "[Unit]\n"
+    assert not (tmp_path / "project").exists()
+    assert not MARK.startswith("[")
+
+
+def test_without_systemd_or_its_bus_it_says_what_to_do(
+    tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken").touch()
+    with pytest.raises(InstallError, match="no bus; is systemd running for this user"):
+        up(TOLD, tmp_path / "project", machine)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InstallError, match=r"there is no systemd on this machine; .*cloudctl models sync --stack prod"):
+        up(TOLD, tmp_path / "project", machine)
+
+
+def test_a_ca_that_cannot_be_had_is_told(tmp_path: Path, machine: Machine) -> None:
+    (tmp_path / "bin/kubectl").write_text("#!/bin/sh\necho forbidden >&2\nexit 1\n")
+    with pytest.raises(InstallError, match=r"CA cannot be fetched: forbidden; .*transfer.ca_file"):
+        up({**TOLD, "KUBECONFIG": "/kube"}, tmp_path / "project", machine)
+    with pytest.raises(InstallError, match="/nowhere is not there"):
+        up({**TOLD, "CA_FILE": "/nowhere"}, tmp_path / "project", machine)
+    assert not machine.folder.exists()
