@@ -38,7 +38,10 @@ def passing(error: BaseException) -> bool:
         return status >= 500 or error.response.get("Error", {}).get("Code") in PASSING_CODES
     if isinstance(error, s3.SSLError):
         return False
-    return isinstance(error, s3.HTTPClientError | s3.IncompleteReadError | s3.ResponseStreamingError)
+    # Who refuses a connection is no HTTPClientError, who breaks one off is.
+    return isinstance(
+        error, s3.ConnectionError | s3.HTTPClientError | s3.IncompleteReadError | s3.ResponseStreamingError
+    )
 
 
 class Patience:
