@@ -134,7 +134,7 @@ class ClusterBase(TaskComponent):
     def _gateway(
         self, settings: Settings, issuer: pulumi.Output[str], ready: dict[str, pulumi.Output[str]]
     ) -> kube.Gateway:
-        space = kube.namespace(self, settings, "envoy-gateway-system", "baseline", annotations=ready)
+        space = kube.namespace(self, settings, "envoy-gateway-system", "restricted", annotations=ready)
         where = kube.name_of(space)
         values = envoy_gateway.values(settings)
         controller = kube.release(self, "envoy-gateway", "gateway-helm", where, values, settings)

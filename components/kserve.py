@@ -39,7 +39,7 @@ class KServe(TaskComponent):
         settings = args.settings
         super().__init__("cloud:mlops:KServe", name, "CLOUD-3.4", {"domain": settings.serving.domain}, opts)
         # models ask for nvidia.com/gpu, which the GPU nodes offer once they have their drivers; no value goes in here
-        where = kube.name_of(kube.namespace(self, settings, "kserve", "baseline", depends_on=args.after))
+        where = kube.name_of(kube.namespace(self, settings, "kserve", "restricted", depends_on=args.after))
         crds = kube.release(self, "kserve-crd", "kserve-crd", where, {}, settings)
         gateway = pulumi.Output.concat(args.gateway.namespace, "/", args.gateway.name)
         controller = kube.release(
