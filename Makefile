@@ -14,6 +14,7 @@ PACE ?=
 # more arguments for pytest, e.g. make test TESTS="tests/budget -k gpu"; for one file's coverage is no measure: make quick
 TESTS ?= tests
 LIBVIRT_TESTS ?= tests/libvirt
+SERVICES_TESTS ?= tests/services
 TEST_IMAGE := .lab/images/test.qcow2
 
 VENV := .venv
@@ -69,6 +70,19 @@ lab-down: engine ## destroy the rehearsed STACK and leave nothing
 lab-status: engine ## what of the rehearsed STACK stands, and where it can be reached
 	@$(PY) -m lab status --stack $(STACK)
 
+.PHONY: local-stack local-stack-down services services-down
+local-stack: setup ## the services in containers: writes a Compose file to .lab/local-stack, starts it where docker is
+	@$(PY) -m lab.services compose up
+
+local-stack-down: setup ## end these containers; their data stays in Docker's volumes
+	@$(PY) -m lab.services compose down
+
+services: setup ## the same services as plain processes on loopback: python -m lab.services --help
+	@$(PY) -m lab.services up
+
+services-down: setup ## end these processes and remove their data
+	@$(PY) -m lab.services down
+
 # ---- the real thing: the same program, the real plugins, your Pulumi backend and passphrase ------------------------------
 
 .PHONY: preview up refresh destroy real
@@ -93,7 +107,7 @@ destroy: real plugin ## real host: say what data goes, ask, then take everything
 
 # ---- proofs ----------------------------------------------------------------------------------------------------------
 
-.PHONY: test test-cloud-all test-libvirt test-kills quick bench
+.PHONY: test test-cloud-all test-libvirt test-kills test-services quick bench
 test: lint types engine ## lint, types and every test that needs neither root nor a daemon; coverage at least 80 %
 	@$(PYTEST) -m "not slow and not daemon"
 
@@ -114,6 +128,9 @@ test-libvirt: engine plugin ## the program on a real libvirtd of its own, with V
 
 quick: engine ## tests without lint, types and coverage; TESTS="tests/budget -k gpu" for some
 	@$(PY) -m pytest -n 2 --dist loadgroup -m "not slow and not daemon" $(TESTS)
+
+test-services: setup ## real PostgreSQL, MinIO, MLflow and model servers: a model's whole way, kills, wrong keys; no cluster
+	@$(PY) -m pytest $(SERVICES_TESTS) -p toolchain.skips
 
 bench: engine ## speed as ratios, written to docs/performance.md
 	@$(PY) -m lab.bench

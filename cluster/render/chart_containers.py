@@ -120,6 +120,15 @@ def mlflow_environment(values: Mapping[str, Any], secrets: SecretsOf) -> dict[st
     }
 
 
+def mlflow_migration(values: Mapping[str, Any]) -> str:
+    """Return what the init container mlflow-db-migration runs: community-charts/mlflow, templates/configmap.yaml."""
+    return (
+        "from mlflow.store.db import utils\n"
+        f'engine = utils.create_sqlalchemy_engine_with_retry("{database_scheme(values["backendStore"]["postgres"])}://")\n'
+        "utils._initialize_tables(engine)\n"
+    )
+
+
 def database_scheme(postgres: Mapping[str, Any]) -> str:
     """Return the scheme of a database's URI, by the values' driver where they name one."""
     driver = postgres.get("driver")

@@ -5,6 +5,7 @@ python -m lab.services serve FOLDER NAME         serve a model's files over the 
 python -m lab.services status [--json]           ask every service; exit status 1 where one is down
 python -m lab.services down                      end them and remove their data
 python -m lab.services exec -- cloudctl models   start them, run a command with their logins, end them
+    python -m lab.services compose [write|up|down]     the same in containers: a Compose file, and docker compose
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError
 
 from cluster.problems import InputError
+from cluster.render.compose import compose
 from cluster.settings.load import from_file
-from lab.services import kept
+from cluster.settings.model import Settings
+from lab.services import kept, local_stack
 from lab.services.health import checks
 from lab.services.problems import ServicesError
 from lab.services.processes import Processes
@@ -39,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status: 1 where services fail, 2 where input is bad."""
     asked = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    words = {"up": _up, "down": _down, "status": _status, "serve": _serve, "exec": _exec}
+    words = {"up": _up, "down": _down, "status": _status, "serve": _serve, "exec": _exec, "compose": _compose}
     try:
         return words[asked.word](asked)
     except InputError as error:
@@ -68,15 +71,22 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--runtime", choices=("mlserver", "mlflow"), default="mlserver", help="default: mlserver")
     command = words.add_parser("exec", help="start the services, run a command, end the services")
     command.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="command and its arguments")
-    for each in (up, command):
+    containers = words.add_parser("compose", help="write a Compose file of the same services; up or down: run it")
+    containers.add_argument("act", choices=("write", "up", "down"), nargs="?", default="write", help="default: write")
+    for each in (up, command, containers):
         each.add_argument("--stack", default="dev", help="whose settings: Pulumi.STACK.yaml (default dev)")
     return parser
 
 
-def _new(stack: str, *, tied: bool) -> Stack:
+def _settings(stack: str) -> Settings:
     settings = from_file(ROOT / f"Pulumi.{stack}.yaml")
     if settings.object_store.engine != "minio":
         raise ServicesError(f"stack {stack} stores in {settings.object_store.engine}; only minio runs here")
+    return settings
+
+
+def _new(stack: str, *, tied: bool) -> Stack:
+    settings = _settings(stack)
     programs = servers()
     folder = new_folder()
     return Stack(settings, new_secrets(), programs, folder, free_hosts(), Processes(folder / "logs", tied=tied))
@@ -148,6 +158,13 @@ def _exec(asked: argparse.Namespace) -> int:
     finally:
         stack.processes.stop_all()
         shutil.rmtree(stack.folder, ignore_errors=True)
+
+
+def _compose(asked: argparse.Namespace) -> int:
+    file = local_stack.write(compose(_settings(asked.stack)))
+    say(f"written: {file}; passwords: {file.with_name('.env')}")
+    words = {"write": [], "up": ["up", "--detach", "--wait"], "down": ["down"]}[asked.act]
+    return local_stack.docker_compose(file, words) if words else 0
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from toolchain.progress import last_line, run, say
 
 HERE = Path(__file__).resolve().parent
 MINIO_MODULE = HERE / "minio"
+COMPOSE_MODULE = HERE / "compose_check"
 MINIO_PACKAGE = "github.com/minio/minio"
 REQUIREMENTS = HERE.parent.parent / "requirements-services.txt"
 DEBIAN_POSTGRES = Path("/usr/lib/postgresql")
@@ -83,6 +84,12 @@ def python() -> Path:
     return _made(cache.folder_of(REQUIREMENTS, words=f"services {version}"), "bin/python", _make_environment)
 
 
+def compose_check() -> Path:
+    """Return the program that reads a Compose file with docker compose's own library. Raises NotHadError."""
+    folder = cache.folder_of(*(COMPOSE_MODULE / name for name in ("go.mod", "go.sum", "main.go")))
+    return _made(folder, "compose_check", _build_compose_check)
+
+
 def _made(folder: Path, file: str, make: Callable[[Path], None]) -> Path:
     if not (folder / file).exists():
         with cache.lock():
@@ -101,6 +108,12 @@ def _build_minio(folder: Path) -> None:
     go = golang.find(cache.root() / "minio-build.log")
     with cache.whole(folder) as making:
         go.compile("MinIO", "3 minutes", MINIO_MODULE, MINIO_PACKAGE, making / "minio", "-ldflags=-s -w")
+
+
+def _build_compose_check(folder: Path) -> None:
+    go = golang.find(cache.root() / "compose-check-build.log")
+    with cache.whole(folder) as making:
+        go.compile("Compose's library", "half a minute", COMPOSE_MODULE, ".", making / "compose_check")
 
 
 def _make_environment(folder: Path) -> None:

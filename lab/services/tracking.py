@@ -18,18 +18,11 @@ from toolchain.progress import last_line, run
 
 NAME = "mlflow"
 
-_MIGRATION = """\
-from mlflow.store.db import utils
-utils._initialize_tables(utils.create_sqlalchemy_engine_with_retry("{scheme}://"))
-"""
-"""community-charts/mlflow, templates/configmap.yaml: what the init container mlflow-db-migration runs."""
-
 
 def migrate(servers: Servers, folder: Path, wanted: Configuration, log: Path) -> None:
     """Make the database's tables, or bring them to this version. Raises ServicesError."""
     environment = _base(folder) | chart_containers.mlflow_environment(wanted.mlflow, wanted.secrets)
-    scheme = chart_containers.database_scheme(wanted.mlflow["backendStore"]["postgres"])
-    command = [str(servers.python), "-c", _MIGRATION.format(scheme=scheme)]
+    command = [str(servers.python), "-c", chart_containers.mlflow_migration(wanted.mlflow)]
     if run("tables of MLflow", command, log=log, cwd=folder, env=environment) != 0:
         raise ServicesError(f"MLflow's tables could not be made: {last_line(log)} (log: {log})")
 

@@ -1,4 +1,5 @@
-// Reads a Compose file as docker compose does, with its own library, and prints what it comes to as JSON.
+// Reads a Compose file as docker compose does, with its own library and the .env beside it, and prints what it comes
+// to as JSON.
 package main
 
 import (
@@ -14,20 +15,24 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: compose_check docker-compose.yaml")
 		os.Exit(2)
 	}
-	options, err := cli.NewProjectOptions([]string{os.Args[1]}, cli.WithEnvFiles(), cli.WithDotEnv)
-	if err == nil {
-		options.WorkingDir = ""
-		var project, failed = options.LoadProject(context.Background())
-		if failed == nil {
-			var text, broken = project.MarshalJSON()
-			if broken == nil {
-				fmt.Println(string(text))
-				return
-			}
-			failed = broken
-		}
-		err = failed
+	text, err := read(os.Args[1])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-	fmt.Fprintln(os.Stderr, err)
-	os.Exit(1)
+	fmt.Println(string(text))
+}
+
+func read(file string) ([]byte, error) {
+	options, err := cli.NewProjectOptions(
+		[]string{file}, cli.WithEnvFiles(), cli.WithDotEnv, cli.WithDefaultProfiles("*"),
+	)
+	if err != nil {
+		return nil, err
+	}
+	project, err := options.LoadProject(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	return project.MarshalJSON()
 }
