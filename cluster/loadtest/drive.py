@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -60,15 +61,9 @@ def run(ask: Ask, load: Load, say: Callable[[str], None]) -> Run:
 def _locust(folder: Path, load: Load, say: Callable[[str], None]) -> None:
     users = str(load.users)
     words = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--users", users]
-    words += [
-        "--spawn-rate",
-        users,
-        "--only-summary",
-        "--exit-code-on-error",
-        "0",
-        "--stop-timeout",
-        f"{load.timeout_s:g}",
-    ]
+    # whole seconds are what it understands
+    words += ["--spawn-rate", users, "--only-summary", "--stop-timeout", str(math.ceil(load.timeout_s))]
+    words += ["--exit-code-on-error", "0"]
     environment = _environment(folder)
     with (folder / "out").open("w") as out:
         process = subprocess.Popen(words, cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import httpx
+import yaml
 
 from cluster.loadtest import ask as asking
 from cluster.loadtest.ask import Ask
@@ -54,15 +56,20 @@ def _metadata(model: Model, url: str, ca_file: str | None) -> dict[str, Any]:
 
 
 def _signature(uri: str, login: MLflowLogin) -> dict[str, Any]:
-    """Return a registered model's signature as MLflow keeps it; empty where it has none or cannot be had."""
-    login.client()
-    from mlflow.exceptions import MlflowException
-    from mlflow.models import get_model_info
+    """Return a registered model's signature as its MLmodel has it; empty where it has none or cannot be had.
 
-    try:
-        return dict(get_model_info(uri).signature_dict or {})
-    except (MlflowException, OSError):
-        return {}
+    The file is read as it is: MLflow's own reader of signatures needs numpy, which its small client does not bring.
+    """
+    login.client()
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = download_artifacts(artifact_uri=f"{uri}/MLmodel", dst_path=folder, tracking_uri=login.uri)
+            return dict((yaml.safe_load(Path(path).read_text()) or {}).get("signature") or {})
+        except (MlflowException, OSError, yaml.YAMLError):
+            return {}
 
 
 def _unknown(model: Model) -> Problem:
