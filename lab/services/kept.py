@@ -18,7 +18,7 @@ from lab.services.stack import Stack
 FILE = Path(__file__).resolve().parent.parent.parent / ".lab" / "services" / "state.json"
 
 
-def save(stack: Stack, file: Path = FILE) -> None:
+def save(stack: Stack, file: Path | None = None) -> None:
     """Write down where a stack is, passwords included, so for its owner's eyes only."""
     data = {
         "folder": str(stack.folder),
@@ -29,6 +29,7 @@ def save(stack: Stack, file: Path = FILE) -> None:
         "models": stack.models,
         "settings": stack.settings.model_dump(mode="json", exclude={"secrets"}),
     }
+    file = file or FILE
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_suffix(".new")
     unfinished.touch(mode=0o600)
@@ -36,8 +37,9 @@ def save(stack: Stack, file: Path = FILE) -> None:
     unfinished.replace(file)
 
 
-def load(file: Path = FILE) -> Stack | None:
+def load(file: Path | None = None) -> Stack | None:
     """Return the stack that was left running, or None; of its processes some may have ended since."""
+    file = file or FILE
     if not file.is_file():
         return None
     data = json.loads(file.read_text())
@@ -54,7 +56,7 @@ def load(file: Path = FILE) -> Stack | None:
     )
 
 
-def forget(stack: Stack, file: Path = FILE) -> None:
+def forget(stack: Stack, file: Path | None = None) -> None:
     """Remove a stack's data, which ``up`` made, and the note of it."""
     shutil.rmtree(stack.folder, ignore_errors=True)
-    file.unlink(missing_ok=True)
+    (file or FILE).unlink(missing_ok=True)

@@ -189,12 +189,12 @@ def test_hooks_are_local_and_cover_every_linter() -> None:
     assert entries == {f"make {target}" for target in TARGETS if target.startswith("lint-")} | {"make types"}
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-services.txt"])
 def test_every_requirement_has_an_exact_pin_and_a_reason(name: str) -> None:
     lines = (PROJECT / name).read_text().splitlines()
     for line in lines:
         if line and not line.startswith(("#", "-r ")):
-            assert re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][0-9A-Za-z.]* +# \S.+", line), line
+            assert re.fullmatch(r"[A-Za-z0-9_.-]+(\[[a-z,]+\])?==[0-9][0-9A-Za-z.]* +# \S.+", line), line
 
 
 @pytest.mark.parametrize("status", [0, 2])
