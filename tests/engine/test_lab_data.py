@@ -119,6 +119,36 @@ def test_the_command_says_what_the_engine_will_do(lab: Lab, tmp_path: Path) -> N
     assert lab("down").returncode == 0
 
 
+def release(lab: Lab, key: str) -> dict[str, Any]:
+    """Return what the cluster has of a Helm release."""
+    (world,) = (lab.place.dir / "world").glob("kubernetes-*.json")
+    found: dict[str, Any] = json.loads(world.read_text())["releases"][key]
+    return found
+
+
+def test_an_upgrade_that_fails_leaves_the_old_release_and_is_tried_again_in_place(lab: Lab, tmp_path: Path) -> None:
+    small = {"size": "20GiB", "memory": "1GiB"}
+    lab.up("--settings", stack_file(tmp_path, object_store=small), "--pace", "0")
+    before, claims = release(lab, "object-store/minio"), uids(lab)
+    words = "1 error occurred: timed out waiting for the condition"
+    fault = {"resource": "minio$", "operation": "update", "effect": "fail", "times": 1, "message": words}
+    faults = tmp_path / "faults.yaml"
+    faults.write_text(yaml.safe_dump([fault]))
+    larger = stack_file(tmp_path, object_store=small | {"memory": "2GiB"})
+
+    failed = lab("up", "--settings", larger, "--pace", "0", "--faults", str(faults))
+    assert failed.returncode == 1
+    assert words in failed.stdout
+    assert release(lab, "object-store/minio") == before, "what served before serves on"
+
+    lab.up("--settings", larger, "--pace", "0")
+    after = release(lab, "object-store/minio")
+    assert (after["revision"], after["status"]) == (before["revision"] + 1, "deployed")
+    claim = "/PersistentVolumeClaim/object-store/minio-data"
+    assert uids(lab)[claim] == claims[claim]
+    assert lab("down").returncode == 0
+
+
 def data(lab: Lab) -> dict[str, bool]:
     """Ask the command which of the stack's data would survive."""
     words = [sys.executable, "-m", "cloudctl", "data", "--stack", "dev", "--json"]
