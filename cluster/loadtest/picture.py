@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import pygal
 from pygal.style import LightSolarizedStyle
+
+_SCRIPT = re.compile(r"<script.*?</script>", re.DOTALL)
 
 
 def draw(report: Mapping[str, Any]) -> str:
@@ -32,7 +35,8 @@ def draw(report: Mapping[str, Any]) -> str:
     bound = next(each["bound"] for each in report["targets"] if each["name"] == "p95")
     ends = [0.0, float(report["load"]["seconds"])]
     chart.add("target p95", [(at, bound) for at in ends], show_dots=False, stroke_style={"dasharray": "6, 4"})
-    return str(chart.render(is_unicode=True))
+    # without its scripts the one for their settings has no use
+    return _SCRIPT.sub("", str(chart.render(is_unicode=True)))
 
 
 def _summary(report: Mapping[str, Any]) -> str:

@@ -1,0 +1,155 @@
+"""``cloudctl bench`` and ``cloudctl models profile`` as they are typed, against a stand-in for the model server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from kubectl_on_path import Cluster
+from model_server import RIGHT, serving, slow
+from typer.testing import CliRunner, Result
+
+from cloudctl.app import app
+
+Run = Callable[..., Result]
+ROOT = Path(__file__).resolve().parents[2]
+REQUEST = '{"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [5, 3, 1, 1]}]}'
+QUICK = ("--input", "request.json", "--seconds", "1", "--warm-up", "0")
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command in a project of its own, whose stack dev serves a model classifier."""
+    for name in ("Pulumi.yaml", "Pulumi.dev.yaml"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    (tmp_path / "request.json").write_text(REQUEST)
+    monkeypatch.chdir(tmp_path)
+
+    def typed(*words: str) -> Result:
+        return CliRunner().invoke(app, [*words, "--stack", "dev"])
+
+    return typed
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with serving() as found:
+        yield found
+
+
+def test_a_report_and_a_picture_are_kept(run: Run, url: str, tmp_path: Path) -> None:
+    done = run("bench", "classifier", "--url", url, *QUICK, "--json")
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    report, picture = map(Path, told["files"])
+    assert report.parent == tmp_path / ".cloud" / "dev" / "bench"
+    kept = json.loads(report.read_text())
+    assert kept["requests"] == 24
+    assert {each["name"]: each["verdict"] for each in kept["targets"]} == {
+        "p95": "met",
+        "rate": "met",
+        "failed": "met",
+        "cold_start": "unknown",
+        "pod_start": "unknown",
+        "scale_out": "unknown",
+    }
+    drawn = picture.read_text()
+    ElementTree.fromstring(drawn)
+    assert "target p95" in drawn
+    assert "<script" not in drawn and "@import" not in drawn, "a picture must not fetch anything"
+
+
+def test_the_table_says_target_and_verdict_and_a_missed_one_ends_with_1(run: Run) -> None:
+    with serving(slow(0.6)) as late:
+        done = run("bench", "classifier", "--url", late, *QUICK)
+    assert done.exit_code == 1, done.output
+    assert "missed" in done.stdout and "< 500 ms" in done.stdout
+    line = next(n for n, text in enumerate(Path("Pulumi.dev.yaml").read_text().splitlines(), 1) if "cores: 1" in text)
+    assert f"Pulumi.dev.yaml:{line}: models[0].cores: 1 -> 2" in done.stdout
+
+
+def test_an_older_report_stands_beside_the_new_one(run: Run, url: str) -> None:
+    first = json.loads(run("bench", "classifier", "--url", url, *QUICK, "--json").stdout)["files"][0]
+    with serving(slow(0.1)) as slower:
+        done = run("bench", "classifier", "--url", slower, *QUICK, "--json", "--compare", first)
+    changes = {each["name"]: each for each in json.loads(done.stdout)["compared"]}
+    assert changes["p50"]["change_percent"] > 100
+    assert changes["p50"]["new"] >= 100
+
+
+def test_a_dry_run_asks_nobody_and_keeps_nothing(run: Run) -> None:
+    done = run("bench", "classifier", "--url", "http://127.0.0.1:1", "--dry-run", "--cold-start", "--scale-out")
+    assert done.exit_code == 0
+    assert "24 requests/s for 60 s" in done.stdout
+    assert "does not answer then" in done.stdout and "to three" in done.stdout
+    assert not Path(".cloud").exists()
+
+
+def test_what_changes_replicas_asks_first(run: Run, url: str) -> None:
+    done = run("bench", "classifier", "--url", url, *QUICK, "--cold-start")
+    assert done.exit_code == 1
+    assert "take the pods of classifier-predictor away" in done.stdout
+    assert not Path(".cloud").exists()
+
+
+def test_cold_start_and_scale_out_are_measured_and_put_back(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster(tmp_path, takes=0.5)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with serving(lambda _: (200, RIGHT) if cluster.answers else (503, "no pod")) as found:
+        done = run("bench", "classifier", "--url", found, *QUICK, "--cold-start", "--scale-out", "--yes", "--json")
+    assert done.exit_code == 0, done.output
+    values = {each["name"]: each["value"] for each in json.loads(done.stdout)["targets"]}
+    assert 0.4 <= values["cold_start"] < 10
+    assert 0.4 <= values["scale_out"] < 120
+    assert cluster["log"] == [0, 1, 1, 1, 3, 1]
+
+
+def test_a_cluster_that_does_not_answer_ends_it_before_anything_is_measured(
+    run: Run, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Cluster(tmp_path, silent=True)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    done = run("bench", "classifier", "--url", url, *QUICK, "--scale-out", "--yes")
+    assert done.exit_code == 3
+    assert "Unable to connect" in done.stderr
+    assert not list(Path(".cloud").rglob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("bench", "nobody"), 2, "models there: classifier"),
+        (("bench", "classifier", "--rate", "5", "--users", "5"), 2, "give one of the two"),
+        (("bench", "classifier", "--url", "http://127.0.0.1:1"), 3, "give --url"),
+        (("bench", "classifier", "--compare", "request.json"), 2, "no report of cloudctl bench"),
+        (("models", "profile", "classifier", "--url", "http://127.0.0.1:1"), 3, "give --url"),
+    ],
+)
+def test_bad_input_is_one_message(run: Run, words: tuple[str, ...], code: int, told: str) -> None:
+    done = run(*words)
+    assert done.exit_code == code
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_profile_names_the_largest_part_and_what_is_not_known(run: Run) -> None:
+    words = ("models", "profile", "classifier", "--input", "request.json", "--count", "3", "--json")
+    with serving(slow(0.1)) as gateway, serving(slow(0.01)) as predictor:
+        done = run(*words, "--url", gateway, "--direct", predictor)
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["largest"] == "gateway"
+    assert any("metrics" in each for each in told["remarks"])
+
+
+def test_a_profile_without_a_cluster_says_why_it_cannot_tell_more(run: Run) -> None:
+    with serving(slow(0.05)) as url:
+        done = run("models", "profile", "classifier", "--url", url, "--input", "request.json", "--count", "3")
+    assert done.exit_code == 0, done.output
+    assert "the largest part is waiting" in done.stdout
+    assert "unknown: gateway: the predictor itself was not asked" in done.stdout
