@@ -95,11 +95,10 @@ class Store:
     def begun(self, key: str) -> tuple[str, dict[int, Part]]:
         """Return the upload in parts of a key and what it has so far: one that a killed run left, or a new one."""
         page = self._call("list_multipart_uploads", Prefix=key)
-        # Not every store tells the checksum's kind in this list; the parts tell it themselves.
         left = [each for each in page.get("Uploads", ()) if each["Key"] == key]
         for upload in sorted(left, key=lambda each: each["Initiated"], reverse=True):
             parts = self._parts(key, upload["UploadId"])
-            if parts:
+            if parts is not None:
                 return upload["UploadId"], parts
         made = self._call("create_multipart_upload", Key=key, ChecksumAlgorithm="SHA256")
         return made["UploadId"], {}
@@ -139,11 +138,14 @@ class Store:
         """Throw the parts of an upload away."""
         self._call("abort_multipart_upload", Key=key, UploadId=upload)
 
-    def _parts(self, key: str, upload: str) -> dict[int, Part]:
+    def _parts(self, key: str, upload: str) -> dict[int, Part] | None:
+        """Return the parts of an upload; None where it was not begun with our kind of checksum, and so not by us."""
         found: dict[int, Part] = {}
         more: dict[str, Any] = {}
         while True:
             page = self._call("list_parts", Key=key, UploadId=upload, **more)
+            if page.get("ChecksumAlgorithm") != "SHA256":
+                return None
             for each in page.get("Parts", ()):
                 if each.get("ChecksumSHA256"):
                     number = each["PartNumber"]

@@ -338,6 +338,36 @@ def test_an_upload_in_parts_is_continued(place: Place) -> None:
     place.holds_everything()
 
 
+def test_an_upload_that_was_only_begun_is_continued_and_one_of_others_left_alone(place: Place) -> None:
+    place.write("m/1/weights", 2 * PART)
+    begun = {"Bucket": place.bucket, "Key": "m/1/weights"}
+    place.client.create_multipart_upload(**begun, ChecksumAlgorithm="SHA256")
+    theirs = place.client.create_multipart_upload(**begun)["UploadId"]
+    assert place.sync().ok
+    left = place.client.list_multipart_uploads(Bucket=place.bucket, Prefix="m/1/weights")["Uploads"]
+    assert [each["UploadId"] for each in left] == [theirs]
+
+
+def test_the_limited_user_may_do_all_of_it(place: Place, stack: Stack) -> None:
+    """As the timer logs in: large files, leftovers and reading back as well."""
+    name = place.bucket
+    place.write(f"{name}/1/large", 2 * PART)
+    place.write(f"{name}/1/small", 100)
+
+    def late(moved: int) -> None:
+        (place.source / name / "1/late").write_text("late")
+
+    def run(**wish: Any) -> Report:
+        watch = wish.pop("watch", None) or Watch()
+        wanted = Wish(place.source, "models", min_age_s=0.0, **wish)
+        return sync(wanted, stack.s3, stack.mlflow, place.state, watch)
+
+    assert outcomes(run(watch=Watch(late))) == {f"{name}/1": "refused"}
+    (place.source / name / "1/small").unlink()
+    assert run().ok
+    assert outcomes(run(verify="read")) == {f"{name}/1": "complete"}
+
+
 def test_two_at_once_do_not_clash(place: Place) -> None:
     for number in range(100):
         place.write(f"m/1/{number}", 50_000)
