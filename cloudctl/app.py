@@ -19,6 +19,8 @@ from cloudctl.commands import (
     init,
     models,
     models_profile,
+    models_oumi,
+    models_promote,
     models_sync,
     net,
     phases,
@@ -73,6 +75,10 @@ app.add_typer(net.app, name="net")
 app.command("bench")(bench.bench)
 models.app.command("profile")(models_profile.profile)
 models.app.command("sync")(models_sync.sync)
+models.app.command("promote")(models_promote.promote)
+models.app.command("rollback")(models_promote.rollback)
+models.app.command("history")(models_promote.history)
+models.app.command("oumi-config")(models_oumi.oumi_config)
 app.add_typer(models.app, name="models")
 app.command("recover")(recover.recover)
 app.command("explain")(explain.explain)

@@ -1,0 +1,186 @@
+"""A model's service and its candidate in the cluster, by kubectl: the port ``cluster.promotion.ports.Serving``."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cluster.flip.commands import SERVICE_LABEL, kubectl
+from cluster.promotion.model import PromotionError, Version
+from cluster.promotion.plan import Capacity
+from cluster.promotion.ports import Which
+from cluster.render import inference_service as render
+from cluster.services.reach import Inside, UnreachableError, port_forward
+from cluster.settings.model import Model, Settings
+
+MANAGER = "--field-manager=cloudctl"
+CANDIDATE_OF = "inference-cloud/candidate-of"
+"""Label of a candidate; only what carries it is ever deleted."""
+SERVED = "inference-cloud/served-version"
+RESTARTED = "inference-cloud/restarted-at"
+"""Annotations that make KServe roll a service's pods anew: it hands them on to the pods. A ``kubectl rollout restart``
+would write into KServe's own Deployment, which KServe sets right again."""
+
+_GPU = "nvidia.com/gpu"
+_KUBECTL_S = 60.0
+_PAUSE_S = 2.0
+
+
+@dataclass(frozen=True)
+class ClusterServing:
+    """One model's service. ``ready_s``: how long a version may take to get ready, its download included."""
+
+    settings: Settings
+    model: Model
+    kubeconfig: Path
+    ready_s: float
+
+    def capacity(self) -> Capacity:
+        """Say whether the service runs, and how many GPUs the node with most free ones has."""
+        service = self._get("inferenceservice", self.model.name)
+        running = service is not None and _condition(service, "Ready")
+        if self.model.gpus == 0:
+            return Capacity(0, None, running)
+        return Capacity(self.model.gpus, self._free_gpus(), running)
+
+    def deploy(self, version: Version) -> None:
+        """Start a candidate of exactly this version, and wait until it is ready."""
+        name = render.candidate_name(self.model.name)
+        self._run("apply", "--server-side", MANAGER, "-f", "-", given=json.dumps(self.candidate(version)))
+        self._await_rollout(name, SERVED, version.number)
+
+    def candidate(self, version: Version) -> dict[str, Any]:
+        """Return the candidate's InferenceService: the model's own with one replica, a fixed version and its digest."""
+        tried = self.model.model_copy(
+            update={
+                "uri": f"models:/{version.model}/{version.number}",
+                "version": version.number,
+                "digest": version.digest or None,
+                "min_replicas": 1,
+                "max_replicas": 1,
+            }
+        )
+        return {
+            "apiVersion": "serving.kserve.io/v1beta1",
+            "kind": "InferenceService",
+            "metadata": {
+                "name": render.candidate_name(self.model.name),
+                "namespace": render.NAMESPACE,
+                "labels": {**render.INTERNAL, CANDIDATE_OF: self.model.name},
+                "annotations": {**render.service_annotations(tried), SERVED: version.number},
+            },
+            "spec": render.spec(tried, self.model.name, registry=self.settings.registry),
+        }
+
+    @contextmanager
+    def reach(self, which: Which) -> Iterator[str]:
+        """Give a URL of this machine that leads to the service or to the candidate, past route and gateway."""
+        name = self.model.name if which == "service" else render.candidate_name(self.model.name)
+        try:
+            with port_forward(self.kubeconfig, Inside(render.NAMESPACE, render.predictor(name), 80)) as port:
+                yield f"http://127.0.0.1:{port}"
+        except UnreachableError as error:
+            raise PromotionError(str(error)) from None
+
+    def share(self, percent: int) -> None:
+        """Send so many percent of the requests that come through the gateway to the candidate."""
+        rules = render.route_spec(self.model, self.settings.serving.domain, None, candidate=percent)["rules"]
+        patch = json.dumps({"spec": {"rules": rules}})
+        self._run("patch", "httproute", self.model.name, "--type=merge", MANAGER, "-p", patch)
+
+    def restart(self, version: Version) -> None:
+        """Have the service's pods made anew, which load what the alias names, and wait until they are ready."""
+        at = datetime.now(UTC).isoformat(timespec="microseconds")
+        marks = [f"{SERVED}={version.number}", f"{RESTARTED}={at}"]
+        self._run("annotate", "inferenceservice", self.model.name, *marks, "--overwrite", MANAGER)
+        self._await_rollout(self.model.name, RESTARTED, at)
+
+    def remove(self) -> None:
+        """End the candidate, and only what is marked as one."""
+        marked = f"{CANDIDATE_OF}={self.model.name}"
+        self._run("delete", "inferenceservice", "-l", marked, "--ignore-not-found", "--timeout=120s", seconds=180.0)
+
+    def _await_rollout(self, name: str, mark: str, value: str) -> None:
+        """Wait until KServe has taken the mark over into the Deployment, and its pods with it are ready."""
+        deadline = time.monotonic() + self.ready_s
+        deployment = render.predictor(name)
+        while True:
+            found = self._get("deployment", deployment)
+            template = found["spec"]["template"]["metadata"].get("annotations") or {} if found else {}
+            if template.get(mark) == value:
+                break
+            if time.monotonic() > deadline:
+                raise PromotionError(f"KServe did not take {name} up within {self.ready_s:g} s; {_see(name)}")
+            time.sleep(_PAUSE_S)
+        left = max(deadline - time.monotonic(), 1)
+        try:
+            self._run("rollout", "status", f"deployment/{deployment}", f"--timeout={left:.0f}s", seconds=left + 30)
+        except PromotionError as error:
+            raise PromotionError(f"{error}; {self._why(name)}{_see(name)}") from None
+
+    def _why(self, name: str) -> str:
+        """Return the last words of the program that fetches the model, where it has refused to."""
+        try:
+            said = self._run("logs", "-l", f"{SERVICE_LABEL}={name}", "-c", "storage-initializer", "--tail=1")
+        except PromotionError:
+            return ""
+        return f"its download said: {said.strip()[:300]}; " if said.strip() else ""
+
+    def _free_gpus(self) -> int | None:
+        """Return how many GPUs are free on the node that has most of them: a replica runs on one node."""
+        free: dict[str, int] = {}
+        for node in json.loads(self._run("get", "nodes", "-o", "json", namespaced=False))["items"]:
+            if not node.get("spec", {}).get("unschedulable"):
+                free[node["metadata"]["name"]] = int(node["status"].get("allocatable", {}).get(_GPU, 0))
+        for pod in json.loads(self._run("get", "pods", "-A", "-o", "json", namespaced=False))["items"]:
+            where = pod["spec"].get("nodeName")
+            if where in free and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
+                free[where] -= sum(_gpus(each) for each in pod["spec"].get("containers", []))
+        return max(free.values(), default=0)
+
+    def _get(self, kind: str, name: str) -> dict[str, Any] | None:
+        said = self._run("get", kind, name, "--ignore-not-found", "-o", "json")
+        return dict(json.loads(said)) if said.strip() else None
+
+    def _run(self, *words: str, given: str = "", seconds: float = _KUBECTL_S, namespaced: bool = True) -> str:
+        """Run kubectl to its end and return what it printed. Raises PromotionError with its own last line."""
+        place = ["-n", render.NAMESPACE] if namespaced else []
+        return run(kubectl(str(self.kubeconfig), *place, *words), given, seconds)
+
+
+def run(command: Sequence[str], given: str, seconds: float) -> str:
+    """Run a command; its input never shows in an error."""
+    environment = {**os.environ, "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            command, input=given, capture_output=True, text=True, check=False, timeout=seconds, env=environment
+        )
+    except FileNotFoundError:
+        raise PromotionError("there is no kubectl on PATH, by which the service is changed; install it") from None
+    except subprocess.TimeoutExpired:
+        raise PromotionError(f"kubectl {command[3]} gave no answer within {seconds:g} s") from None
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        raise PromotionError(f"kubectl: {lines[-1] if lines else f'exit status {done.returncode}'}")
+    return done.stdout
+
+
+def _gpus(container: dict[str, Any]) -> int:
+    return int((container.get("resources", {}).get("limits") or {}).get(_GPU, 0))
+
+
+def _condition(item: dict[str, Any], kind: str) -> bool:
+    conditions = item.get("status", {}).get("conditions") or []
+    return any(each.get("type") == kind and each.get("status") == "True" for each in conditions)
+
+
+def _see(name: str) -> str:
+    return f"see: kubectl -n {render.NAMESPACE} describe pods -l {SERVICE_LABEL}={name}"
