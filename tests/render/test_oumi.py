@@ -57,7 +57,11 @@ def test_the_environment_is_shell_and_holds_no_password(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("oumi") is None, reason="Oumi is not installed here: it brings torch")
 def test_oumi_takes_them(tmp_path: Path) -> None:
-    from oumi.core.configs import EvaluationConfig, InferenceConfig, TrainingConfig
+    from oumi.core.configs import (  # type: ignore[import-not-found]
+        EvaluationConfig,
+        InferenceConfig,
+        TrainingConfig,
+    )
 
     kinds = {"train.yaml": TrainingConfig, "infer.yaml": InferenceConfig, "evaluate.yaml": EvaluationConfig}
     mine = settings()
