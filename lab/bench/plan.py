@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lab.bench import boot, makespan, plays
+from lab.bench import boot, makespan, plays, serving
 from lab.bench.subjects import EMPTY_PACK, Pair, prepared
 from lab.bench.timing import Ratio, in_turns, ratio_of
 from lab.engine import POLICIES
@@ -16,13 +16,14 @@ PROD_GOAL: Final = 1.15
 LARGE_GOAL: Final = 1.3
 PACK_GOAL: Final = 1.15
 GROWTH_GOAL: Final = 1.0
-NAMES: Final = ("prod", "scale", "pack", "makespan", "play", "boot")
+NAMES: Final = ("prod", "scale", "pack", "makespan", "play", "boot", "serving")
 
 
 @dataclass(frozen=True)
 class Effort:
     """How much is measured: rounds of the small and of the large stacks, their sizes in VMs, the pace of an up,
-    rounds of boots (0: one if they are asked for by name, else none), tasks of a play and megabytes of its log.
+    rounds of boots (0: one if they are asked for by name, else none), tasks of a play and megabytes of its log,
+    rounds of loads on a model server (0: as with boots) and the seconds of each.
     """
 
     rounds: int
@@ -33,12 +34,25 @@ class Effort:
     boots: int
     tasks: int
     log_mb: int
+    loads: int
+    load_s: float
 
 
 FULL: Final = Effort(
-    rounds=7, large_rounds=3, sizes=(100, 1000), pace=1.5, warm=True, boots=5, tasks=plays.TASKS, log_mb=plays.LOG_MB
+    rounds=7,
+    large_rounds=3,
+    sizes=(100, 1000),
+    pace=1.5,
+    warm=True,
+    boots=5,
+    tasks=plays.TASKS,
+    log_mb=plays.LOG_MB,
+    loads=7,
+    load_s=20,
 )
-QUICK: Final = Effort(rounds=1, large_rounds=1, sizes=(3, 6), pace=0.1, warm=False, boots=0, tasks=5, log_mb=2)
+QUICK: Final = Effort(
+    rounds=1, large_rounds=1, sizes=(3, 6), pace=0.1, warm=False, boots=0, tasks=5, log_mb=2, loads=0, load_s=2
+)
 """Enough to see that everything works; its ratios say little."""
 
 
@@ -60,6 +74,11 @@ def measure(home: Path, effort: Effort, names: Iterable[str], say: Callable[[str
             say(f"boot: not measured: {reason}")
         else:
             found.append(boot.measured(max(1, effort.boots), say))
+    if "serving" in wanted and (effort.loads or wanted == {"serving"}):
+        if reason := serving.lacking():
+            say(f"serving: not measured: {reason}")
+        else:
+            found += serving.measured(max(1, effort.loads), effort.load_s, say)
     return found
 
 
