@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lab.bench import boot, makespan, plays, serving
+from lab.bench import boot, makespan, plays, serving, transfer
 from lab.bench.subjects import EMPTY_PACK, Pair, prepared
 from lab.bench.timing import Ratio, in_turns, ratio_of
 from lab.engine import POLICIES
@@ -16,14 +16,15 @@ PROD_GOAL: Final = 1.15
 LARGE_GOAL: Final = 1.3
 PACK_GOAL: Final = 1.15
 GROWTH_GOAL: Final = 1.0
-NAMES: Final = ("prod", "scale", "pack", "makespan", "play", "boot", "serving")
+NAMES: Final = ("prod", "scale", "pack", "makespan", "play", "boot", "serving", "transfer")
 
 
 @dataclass(frozen=True)
 class Effort:
     """How much is measured: rounds of the small and of the large stacks, their sizes in VMs, the pace of an up,
     rounds of boots (0: one if they are asked for by name, else none), tasks of a play and megabytes of its log,
-    rounds of loads on a model server (0: as with boots) and the seconds of each.
+    rounds of loads on a model server (0: as with boots) and the seconds of each, rounds of transfers (0: as with boots), their
+    megabytes and files.
     """
 
     rounds: int
@@ -36,6 +37,9 @@ class Effort:
     log_mb: int
     loads: int
     load_s: float
+    transfers: int
+    transfer_mb: int
+    transfer_files: int
 
 
 FULL: Final = Effort(
@@ -49,9 +53,24 @@ FULL: Final = Effort(
     log_mb=plays.LOG_MB,
     loads=7,
     load_s=20,
+    transfers=3,
+    transfer_mb=transfer.LARGE_MB,
+    transfer_files=transfer.SMALL_FILES,
 )
 QUICK: Final = Effort(
-    rounds=1, large_rounds=1, sizes=(3, 6), pace=0.1, warm=False, boots=0, tasks=5, log_mb=2, loads=0, load_s=2
+    rounds=1,
+    large_rounds=1,
+    sizes=(3, 6),
+    pace=0.1,
+    warm=False,
+    boots=0,
+    tasks=5,
+    log_mb=2,
+    loads=0,
+    load_s=2,
+    transfers=0,
+    transfer_mb=80,
+    transfer_files=50,
 )
 """Enough to see that everything works; its ratios say little."""
 
@@ -79,7 +98,16 @@ def measure(home: Path, effort: Effort, names: Iterable[str], say: Callable[[str
             say(f"serving: not measured: {reason}")
         else:
             found += serving.measured(max(1, effort.loads), effort.load_s, say)
+    if "transfer" in wanted and (effort.transfers or wanted == {"transfer"}):
+        found += _transfers(effort, say)
     return found
+
+
+def _transfers(effort: Effort, say: Callable[[str], None]) -> list[Ratio]:
+    if reason := transfer.lacking():
+        say(f"transfer: not measured: {reason}")
+        return []
+    return transfer.measured(max(1, effort.transfers), effort.transfer_mb, effort.transfer_files, say)
 
 
 def _prod(pair: Pair, effort: Effort, say: Callable[[str], None]) -> Ratio:
