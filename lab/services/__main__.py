@@ -32,6 +32,7 @@ from lab.services.health import checks
 from lab.services.problems import ServicesError
 from lab.services.processes import Processes
 from lab.services.servers import servers
+from lab.services.serving import process_name
 from lab.services.stack import Stack, free_hosts, new_folder, new_secrets
 from toolchain.progress import say
 
@@ -93,16 +94,22 @@ def _new(stack: str, *, tied: bool) -> Stack:
 
 
 def _up(asked: argparse.Namespace) -> int:
-    if kept.load():
-        raise ServicesError(
-            "services run already; see: python -m lab.services status; end: python -m lab.services down"
-        )
-    stack = _new(asked.stack, tied=False)
-    try:
+    stack = kept.load()
+    if stack and all(stack.processes.running(name) for name in stack.processes.started):
+        remedy = "see: python -m lab.services status; end: python -m lab.services down"
+        raise ServicesError(f"services run already; {remedy}")
+    if stack and stack.folder.is_dir():
+        say(f"not all services run; starting those that do not over their data in {stack.folder}")
+        for name in [name for name in stack.models if not stack.processes.running(process_name(name))]:
+            stack.stop(name)
         stack.up()
-    except BaseException:
-        shutil.rmtree(stack.folder, ignore_errors=True)
-        raise
+    else:
+        stack = _new(asked.stack, tied=False)
+        try:
+            stack.up()
+        except BaseException:
+            shutil.rmtree(stack.folder, ignore_errors=True)
+            raise
     kept.save(stack)
     environment = kept.FILE.with_name("environment")
     environment.touch(mode=0o600)

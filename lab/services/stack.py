@@ -110,20 +110,26 @@ class Stack:
         )
 
     def up(self) -> None:
-        """Start everything and make what the charts make after an install. What fails ends all that was started."""
+        """Start what does not run, and make what the charts make after an install, as far as it is not there.
+
+        What fails ends everything.
+        """
         try:
             self.declare()
             for name in (database.NAME, store.NAME):
-                say(f"starting {name}")
-                self.processes.start(name)
+                self._start(name)
             database.apply(self.configuration, self.folder / "postgresql")
             store.apply(self.configuration, self.s3_root, self.hosts.store_host)
-            say("starting mlflow: tables, then the server (half a minute)")
             tracking.migrate(self.servers, self.folder / "mlflow", self.configuration, self.processes.log("migration"))
-            self.processes.start(tracking.NAME)
+            self._start(tracking.NAME)
         except BaseException:
             self.processes.stop_all()
             raise
+
+    def _start(self, name: str) -> None:
+        if not self.processes.running(name):
+            say(f"starting {name}")
+            self.processes.start(name)
 
     def serve(self, model_folder: Path, name: str, runtime: str = "mlserver") -> str:
         """Serve a model's files and return the service's URL, once the model is ready by the v2 protocol.
@@ -134,7 +140,11 @@ class Stack:
         port = next(port for index in range(100) if _free(self.hosts.models, port := serving.port_of(index)))
         server = serving.process(self.servers, model, model_folder, self.hosts.models, port, self.folder / name)
         self.processes.add(server)
-        self.processes.start(server.name)
+        try:
+            self.processes.start(server.name)
+        except ServicesError:
+            self.processes.stop(server.name)
+            raise
         self.models[name] = f"http://{self.hosts.models}:{port}"
         return self.models[name]
 

@@ -132,6 +132,16 @@ def test_what_up_leaves_behind_is_read_again_and_is_for_its_owner_only(stack: St
     assert kept.load(tmp_path / "none.json") is None
 
 
+def test_up_starts_only_what_does_not_run_and_keeps_its_data(stack: Stack) -> None:
+    stack.s3.client().put_object(Bucket="models", Key="kept", Body=b"x")
+    before = {name: stack.processes.started[name].pid for name in ("postgresql", "minio", "mlflow")}
+    stack.processes.kill("minio")
+    stack.up()
+    after = {name: stack.processes.started[name].pid for name in before}
+    assert {name for name in before if before[name] != after[name]} == {"minio"}
+    assert stack.s3.client().get_object(Bucket="models", Key="kept")["Body"].read() == b"x"
+
+
 def test_the_passwords_of_two_stacks_differ() -> None:
     first, second = new_secrets(), new_secrets()
     for name in type(first).model_fields:
