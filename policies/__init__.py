@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from policies import capacity, gpu_allocation, images, iommu, nodeports, secret_values, versions, workloads
+from policies import capacity, gpu_allocation, images, iommu, models, nodeports, secret_values, versions, workloads
 from policies.model import Policy
 
 NAME = "inference-cloud"
 VERSION = "1.0.0"
 
 POLICIES: tuple[Policy, ...] = tuple(
-    module.POLICY for module in (capacity, gpu_allocation, iommu, versions, secret_values, images, workloads, nodeports)
+    module.POLICY
+    for module in (capacity, gpu_allocation, iommu, versions, secret_values, images, workloads, nodeports, models)
 )
 
 

@@ -100,6 +100,19 @@ def _mixed_host_network(plan: Entries) -> None:
     _pod(plan)["containers"][0]["ports"] = [{"containerPort": 443}]
 
 
+def _service(*, gpus: int = 0, replicas: int = 1, memory: Any = "4Gi") -> Callable[[Entries], None]:
+    def change(plan: Entries) -> None:
+        limits = {"memory": memory, **({"nvidia.com/gpu": str(gpus)} if gpus else {})}
+        model = {"resources": {"requests": limits, "limits": limits}}
+        plan["llm"] = {
+            "type": "kubernetes:serving.kserve.io/v1beta1:InferenceService",
+            "provider": "kubernetes",
+            "props": {"spec": {"predictor": {"minReplicas": replicas, "model": model}}},
+        }
+
+    return change
+
+
 CASES: tuple[Case, ...] = (
     Case(
         "capacity",
@@ -198,4 +211,8 @@ CASES: tuple[Case, ...] = (
     Case("nodeports", "a nodePort in Helm values", _values(service={"nodePorts": {"http": "80"}})),
     Case("nodeports", "a hostPort", _container(ports=[{"containerPort": 8080, "hostPort": 80}])),
     Case("nodeports", "a port on the host's network", _mixed_host_network),
+    Case("models", "more GPUs than there are", _service(gpus=1, replicas=3)),
+    Case("models", "more GPUs than a VM has", _service(gpus=2)),
+    Case("models", "more memory than a VM has", _service(memory="32Gi")),
+    Case("models", "an amount that nobody knows", _service(memory={"$unknown": "early"})),
 )
