@@ -139,7 +139,7 @@ def test_bad_input_is_one_message(run: Run, words: tuple[str, ...], code: int, t
 
 def test_a_profile_names_the_largest_part_and_what_is_not_known(run: Run) -> None:
     words = ("models", "profile", "classifier", "--input", "request.json", "--count", "3", "--json")
-    with serving(slow(0.1)) as gateway, serving(slow(0.01)) as predictor:
+    with serving(slow(0.8)) as gateway, serving() as predictor:
         done = run(*words, "--url", gateway, "--direct", predictor)
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
