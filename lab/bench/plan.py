@@ -23,8 +23,8 @@ NAMES: Final = ("prod", "scale", "pack", "makespan", "play", "boot", "serving", 
 class Effort:
     """How much is measured: rounds of the small and of the large stacks, their sizes in VMs, the pace of an up,
     rounds of boots (0: one if they are asked for by name, else none), tasks of a play and megabytes of its log,
-    rounds of loads on a model server (0: as with boots) and the seconds of each, rounds of transfers (0: as with boots), their
-    megabytes and files.
+    rounds of loads on a model server (0: as with boots) and the seconds of each, rounds of transfers (0: as
+    with boots), their megabytes and files.
     """
 
     rounds: int
