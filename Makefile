@@ -114,7 +114,7 @@ test: lint types engine ## lint, types and every test that needs neither root no
 # The slow ones without coverage: measuring every process that they start would double their time and add no line.
 test-cloud-all: lint types engine ## all tests: the slow ones too, and what needs root or a daemon; says what it skips
 	@$(PYTEST) -m "not slow and not daemon" -p toolchain.skips
-	@$(PY) -m pytest -n 2 --dist loadgroup $(TESTS) -m "(slow or daemon) and not exhaustive" -p toolchain.skips
+	@$(PY) -m pytest -n 2 --dist loadgroup $(TESTS) -m "(slow or daemon) and not exhaustive" -p toolchain.skips --durations 30
 	@if $(PY) -m lab.hypervisor check; then $(MAKE) test-libvirt; else echo "tests/libvirt was not run"; fi
 
 test-kills: engine ## the engine killed at every single step of an up and of a destroy, every case of the playbooks; an hour

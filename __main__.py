@@ -1,15 +1,20 @@
 """The flow: settings, host facts, verdict, phases in order, outputs."""
 
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
 import pulumi
 import pulumi_command as command
 import pulumi_kubernetes as kubernetes
 import pulumi_libvirt as libvirt
 from pulumi import ResourceOptions
 
-from cluster.budget import demands_from, judge, limits_from, refuse
+from cluster.budget import HostLimits, VmDemand, demands_from, judge, limits_from, refuse
+from cluster.host.model import HostFacts
 from cluster.host.source import facts_for
 from cluster.leases.claims import Claims
 from cluster.quorum import pins, quorum
+from cluster.render.domain_xml import Definition
 from cluster.settings.load import from_pulumi
 from cluster.settings.model import Settings
 from cluster.standing import Standing
@@ -30,12 +35,13 @@ from components.provisioning import Provisioning, ProvisioningArgs
 def main() -> None:
     owner = f"cloud/{pulumi.get_stack()}"
     settings = from_pulumi()
+    # What is wanted, what is there, and whether that fits: nothing is registered before it does.
+    plan = None if settings.kubernetes.provisioner == "existing" else verdict(settings, owner)
     shell = command.Provider("commands")
     commands = ResourceOptions(providers=[shell])
 
     # Phases 0 to 2: the cluster, on VMs of ours unless it exists.
-    existing = settings.kubernetes.provisioner == "existing"
-    machines = None if existing else virtual_machines(settings, owner, commands)
+    machines = virtual_machines(settings, owner, plan, commands) if plan else None
     nodes, made = (machines.nodes, machines.made) if machines else ({}, {})
     cluster = Cluster("kubernetes", ClusterArgs(settings, nodes, made), commands)
     # The identifier says when the cluster is another one: a kubeconfig that is fetched again is no reason to.
@@ -49,8 +55,17 @@ def main() -> None:
     export_outputs(settings, cluster, platform)
 
 
-def virtual_machines(settings: Settings, owner: str, commands: ResourceOptions) -> MachinePool:
-    # What is wanted, what is there, and whether that fits: nothing is registered before it does.
+class Plan(NamedTuple):
+    """What passed the verdict: by host its facts and limits, the VMs' demands, what stands, what each VM will be."""
+
+    facts: Mapping[str, HostFacts]
+    limits: Mapping[str, HostLimits]
+    demands: Sequence[VmDemand]
+    standing: Standing
+    vms: Mapping[str, Definition]
+
+
+def verdict(settings: Settings, owner: str) -> Plan:
     claims = Claims.open(settings, owner)  # before the facts: see there
     facts = facts_for(settings, pulumi.get_stack())
     demands, limits = demands_from(settings), limits_from(settings, claims.leases)
@@ -65,15 +80,18 @@ def virtual_machines(settings: Settings, owner: str, commands: ResourceOptions) 
     if not pulumi.runtime.is_dry_run():
         claims.claim(demands, facts, limits)
         standing.record(settings, planned)
+    return Plan(facts, limits, demands, standing, planned)
 
+
+def virtual_machines(settings: Settings, owner: str, plan: Plan, commands: ResourceOptions) -> MachinePool:
     # Phase 0, foundation: a network and a pool on each host, then leases and cloud-init disks; checked in phase 7.
     hosts = {}
     for host in settings.hosts:
-        plan = [demand for demand in demands if demand.host == host.name]
+        demands = [demand for demand in plan.demands if demand.host == host.name]
         provider = libvirt.Provider(f"{host.name}-libvirt", uri=host.uri)
         hosts[host.name] = Host(
             host.name,
-            HostArgs(host, settings.network, owner, facts[host.name], limits[host.name], plan, provider),
+            HostArgs(host, settings.network, owner, plan.facts[host.name], plan.limits[host.name], demands, provider),
         )
     vms = Provisioning("provisioning", ProvisioningArgs(settings, hosts, owner), commands)
     leased = [lease.stdout for leases in vms.leases.values() for lease in leases]
@@ -88,7 +106,7 @@ def virtual_machines(settings: Settings, owner: str, commands: ResourceOptions) 
         images["gpu-worker"] = GpuImage("gpu-worker-image", GpuImageArgs(settings, base.path, wanted), commands)
 
     # Phase 2, virtual machines.
-    args = MachinePoolArgs(settings, planned, standing, hosts, vms.macs, vms.cloud_init, vms.leases, images)
+    args = MachinePoolArgs(settings, plan.vms, plan.standing, hosts, vms.macs, vms.cloud_init, vms.leases, images)
     return MachinePool("machines", args, commands)
 
 

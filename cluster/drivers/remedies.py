@@ -6,14 +6,16 @@ import re
 
 from cluster.drivers.model import NAMESPACE
 from cluster.drivers.pins import CUDA_SAMPLE_DRIVER
+from cluster.versions import nearest_driver
 
 _PODS = f"kubectl -n {NAMESPACE} get pods -o wide --field-selector spec.nodeName={{node}}"
 
 KNOWN: tuple[tuple[str, str], ...] = (
     (
         r"CUDA driver version is insufficient for CUDA runtime version",
-        f"the driver is older than the container's CUDA: set gpu_operator.driver_version to {CUDA_SAMPLE_DRIVER} or"
-        " newer; if it is, the container got another driver's libraries: restart the node's container toolkit pod",
+        "the driver is older than the container's CUDA: set gpu_operator.driver_version to"
+        f" {nearest_driver(CUDA_SAMPLE_DRIVER).version} or newer; if it is, the container got another driver's"
+        " libraries: restart the node's container toolkit pod",
     ),
     (
         r"driver/library version mismatch",

@@ -179,7 +179,7 @@ def test_the_earlier_version_in_the_settings_is_the_end_of_it() -> None:
 def test_a_driver_too_old_for_the_container_names_its_remedy() -> None:
     there = world(1, 1)
     there.proven = {"gpu-1": OLD, "gpu-2": OLD}
-    with pytest.raises(DriverError, match=r"is insufficient.*set gpu_operator.driver_version to 525.60.13 or newer"):
+    with pytest.raises(DriverError, match=r"is insufficient.*set gpu_operator.driver_version to 535[.0-9]* or newer"):
         drivers(helm(there, "470.256.02"), "470.256.02").bring()
     assert versions(there) == {OLD}
 

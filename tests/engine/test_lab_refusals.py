@@ -39,6 +39,8 @@ def test_nothing_is_created_by_an_up_without_preview(lab: Lab) -> None:
     assert outcome.status != 0
     journal = lab.place.dir / "journal.jsonl"
     assert not journal.exists() or journal.read_text() == ""
+    made = lab.export()["deployment"].get("resources") or []
+    assert [each["type"] for each in made] in ([], ["pulumi:pulumi:Stack"])
 
 
 def test_a_twin_that_is_not_there_is_one_clear_line(lab: Lab, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_quick_yields_every_figure(tmp_path: Path) -> None:
     done = subprocess.run([*words, "--page", str(page)], cwd=ROOT, capture_output=True, text=True, env=dict(os.environ))
     assert done.returncode == 0, done.stdout + done.stderr
     ratios = {each["name"]: each["median"] for each in json.loads(done.stdout)["ratios"]}
-    assert list(ratios) == ["prod", "3 VMs", "6 VMs", "growth", "pack", "makespan"]
+    assert list(ratios) == ["prod", "3 VMs", "6 VMs", "growth", "pack", "makespan", "play", "log memory"]
     assert all(value > 0 for value in ratios.values())
     assert ratios["makespan"] >= 1  # nothing is faster than its longest chain
     assert page.read_text().count("\n| ") == 1 + len(ratios)
