@@ -193,9 +193,9 @@ x, y = load_iris(return_X_y=True)
 one = LogisticRegression(max_iter=500).fit(x, y)
 slow = BaggingClassifier(LogisticRegression(max_iter=500), n_estimators=2, random_state=0).fit(x, y)
 # the same members asked thousands of times: as right as the first version, and slow
-slow.estimators_ = [one] * 30000
-slow.estimators_features_ = [slow.estimators_features_[0]] * 30000
-slow.n_estimators = 30000
+slow.estimators_ = [one] * 12000
+slow.estimators_features_ = [slow.estimators_features_[0]] * 12000
+slow.n_estimators = 12000
 joblib.dump(slow, folder + "/model.joblib")
 """
 
