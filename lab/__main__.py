@@ -102,7 +102,8 @@ def status(stack: Stack = "prod", home: Home = ROOT / ".lab") -> None:
 def leftovers(place: Workspace) -> list[str]:
     """Return what the stand-ins' world or the lease file still holds of this stack.
 
-    What the settings say is to be kept is not left over. A void lease holds nothing: an update that ended early took it, and had no time to make the command that gives back.
+    What the settings say is to be kept is not left over. A void lease holds nothing: an update that ended early took
+    it, and had no time to make the command that gives back.
     """
     from cluster.data import KEPT
     from cluster.host.model import load_facts
