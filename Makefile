@@ -118,7 +118,7 @@ test-cloud-all: lint types engine ## all tests: the slow ones too, and what need
 	@if $(PY) -m lab.hypervisor check; then $(MAKE) test-libvirt; else echo "tests/libvirt was not run"; fi
 
 test-kills: engine ## the engine killed at every single step of an up and of a destroy, every case of the playbooks; an hour
-	@$(PY) -m pytest -n 2 --dist loadgroup tests/engine tests/ansible -m exhaustive
+	@$(PY) -m pytest -n 2 --dist loadgroup tests/engine tests/ansible tests/services -m exhaustive
 
 # Inside, there is no network but its own: what must be fetched or built is made ready outside, first.
 test-libvirt: engine plugin ## the program on a real libvirtd of its own, with VMs in emulation; needs root
@@ -130,7 +130,7 @@ quick: engine ## tests without lint, types and coverage; TESTS="tests/budget -k 
 	@$(PY) -m pytest -n 2 --dist loadgroup -m "not slow and not daemon" $(TESTS)
 
 test-services: setup ## real PostgreSQL, MinIO, MLflow and model servers: a model's whole way, kills, wrong keys; no cluster
-	@$(PY) -m pytest $(SERVICES_TESTS) -p toolchain.skips
+	@$(PY) -m pytest $(SERVICES_TESTS) -m "not exhaustive" -p toolchain.skips
 
 bench: engine ## speed as ratios, written to docs/performance.md
 	@$(PY) -m lab.bench

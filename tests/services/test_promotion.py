@@ -200,10 +200,11 @@ joblib.dump(slow, folder + "/model.joblib")
 """
 
 
-@pytest.fixture(params=[True, False], ids=["share", "swap"])
-def scene(stack: Stack, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Scene]:
-    name = f"iris-{'share' if request.param else 'swap'}-{abs(hash(tmp_path)) % 10**6}"
-    made = Scene(stack, tmp_path, name, request.param)
+@pytest.fixture
+def scene(stack: Stack, tmp_path: Path, way: str) -> Iterator[Scene]:
+    """A model whose first version serves; ``way``: how the next one comes in, by ``share`` or by ``swap``."""
+    name = f"iris-{way}-{abs(hash(tmp_path)) % 10**6}"
+    made = Scene(stack, tmp_path, name, way == "share")
     first = made.add("v1", good(stack, "1"))
     try:
         assert made.promotion().promote(first, GATE).promoted, made.told
@@ -212,6 +213,7 @@ def scene(stack: Stack, tmp_path: Path, request: pytest.FixtureRequest) -> Itera
         made.close()
 
 
+@pytest.mark.parametrize("way", ["share", "swap"])
 def test_a_good_version_serves_and_one_command_goes_back(scene: Scene) -> None:
     second = scene.add("v2", good(scene.stack, "1"))
     assert scene.promotion().promote(second, GATE).promoted, scene.told
@@ -223,9 +225,23 @@ def test_a_good_version_serves_and_one_command_goes_back(scene: Scene) -> None:
     assert sorted(shown) == [("1", False, "tester"), ("1", True, "tester"), ("2", True, "tester")]
 
 
+FAULTS = {
+    "wrong": "expected was",
+    "slow": "is above",
+    "broken": "does not get ready",
+    "corrupt": "has SHA-256",
+}
+OFTEN = {("share", "wrong"), ("swap", "slow"), ("swap", "broken"), ("share", "corrupt")}
+"""Each fault once, each way twice. The other half only when every case is asked for: each starts many servers."""
+
+
 @pytest.mark.parametrize(
-    ("fault", "reason"),
-    [("wrong", "expected was"), ("slow", "is above"), ("broken", "does not get ready"), ("corrupt", "has SHA-256")],
+    ("way", "fault", "reason"),
+    [
+        pytest.param(way, fault, reason, marks=[] if (way, fault) in OFTEN else [pytest.mark.exhaustive])
+        for way in ("share", "swap")
+        for fault, reason in FAULTS.items()
+    ],
 )
 def test_a_bad_version_goes_back_by_itself(scene: Scene, fault: str, reason: str) -> None:
     stack = scene.stack
@@ -250,7 +266,16 @@ def test_a_bad_version_goes_back_by_itself(scene: Scene, fault: str, reason: str
     assert set(scene.cluster.urls) == {"service"}
 
 
-@pytest.mark.parametrize("where", ["before service", "after service", "share"])
+@pytest.mark.parametrize(
+    ("way", "where"),
+    [
+        ("share", "after service"),
+        ("swap", "before service"),
+        pytest.param("share", "share", marks=pytest.mark.exhaustive),
+        pytest.param("share", "before service", marks=pytest.mark.exhaustive),
+        pytest.param("swap", "after service", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_a_killed_promotion_goes_on_over_real_services(scene: Scene, where: str) -> None:
     second = scene.add("v2", good(scene.stack, "1"))
     scene.cluster.kill_in = where
@@ -260,6 +285,7 @@ def test_a_killed_promotion_goes_on_over_real_services(scene: Scene, where: str)
     assert (scene.serves, set(scene.cluster.urls), scene.cluster.weight) == ("v2", {"service"}, 0)
 
 
+@pytest.mark.parametrize("way", ["swap"])
 def test_a_model_exchanged_behind_the_registry_does_not_start_again(scene: Scene) -> None:
     """The gate is long past; a pod that starts anew is held to the digest all the same."""
     bucket, prefix = "models", f"{scene.name}/v1"
@@ -272,6 +298,7 @@ def test_a_model_exchanged_behind_the_registry_does_not_start_again(scene: Scene
         scene.cluster.restart(current)
 
 
+@pytest.mark.parametrize("way", ["swap"])
 def test_a_version_without_a_digest_is_not_promoted(scene: Scene) -> None:
     client = scene.stack.mlflow.client()
     made = client.create_model_version(scene.name, f"s3://models/{scene.name}/v1")
@@ -279,6 +306,7 @@ def test_a_version_without_a_digest_is_not_promoted(scene: Scene) -> None:
     assert outcome.failed is not None and "has no tag manifest_sha256" in outcome.failed
 
 
+@pytest.mark.parametrize("way", ["swap"])
 def test_what_is_not_in_the_registry_is_one_clear_sentence(scene: Scene) -> None:
     with pytest.raises(PromotionError, match=r"version 99 of .* is not in MLflow at http"):
         scene.promotion().promote("99", GATE)
