@@ -54,6 +54,15 @@ def deployment(stack: str, model: Model) -> Deployment:
     return Deployment(model.name, kubeconfig(stack), folder(stack) / f"{model.name}-replicas.json")
 
 
+def authority(stack: str, given: Path | None) -> Path | None:
+    """Return the file with the gateway's authority: the one given, else the one that the transfer's timer fetched."""
+    if given is not None and not given.is_file():
+        remedy = "name a file with the authority of the gateway's certificate, as PEM"
+        raise InputError("command line", [Problem("--ca-file", str(given), "is not there", remedy)])
+    fetched = project.root() / ".cloud" / stack / "ca.crt"
+    return given or (fetched if fetched.is_file() else None)
+
+
 def request(model: Model, url: str, ca_file: Path | None, given: Path | None) -> Ask:
     """Return what to ask a model. Raises InputError or CannotTellError, each with what to do."""
     from cluster.loadtest import input as inputs

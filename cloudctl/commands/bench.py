@@ -26,7 +26,11 @@ Url = Annotated[
 ]
 CaFile = Annotated[
     Path | None,
-    typer.Option("--ca-file", help="The authority of the gateway's certificate.", metavar="PEM", exists=True),
+    typer.Option(
+        "--ca-file",
+        help="The authority of the gateway's certificate; left out: .cloud/STACK/ca.crt where it is.",
+        metavar="PEM",
+    ),
 ]
 Input = Annotated[
     Path | None,
@@ -84,7 +88,7 @@ def bench(
     \b
     Examples:
       cloudctl bench classifier --stack prod --dry-run
-      cloudctl bench classifier --stack prod --ca-file ca.crt
+      cloudctl bench classifier --stack prod
       cloudctl bench classifier --url http://127.0.0.1:8080 --input request.json --users 8
       cloudctl bench assistant --stack prod --cold-start --scale-out --prometheus http://localhost:9090
       cloudctl bench classifier --stack prod --compare .cloud/prod/bench/classifier-2026-11-24T0100Z.json
@@ -108,6 +112,7 @@ def bench(
     for what in _changes(deployment, cold_start, scale_out):
         if not yes:
             typer.confirm(f"{what}?", abort=True, err=json_)
+    ca_file = measuring.authority(chosen.name, ca_file)
     ask = measuring.request(model, place, ca_file, input_)
     measured, run = _measure(deployment, ask, load, cold_start, scale_out)
     measured |= _gpu(model, run, prometheus, ca_file)

@@ -51,7 +51,7 @@ def profile(
 
     \b
     Examples:
-      cloudctl models profile classifier --stack prod --ca-file ca.crt
+      cloudctl models profile classifier --stack prod
       cloudctl models profile classifier --stack prod --new-connections --json | jq '.largest'
       cloudctl models profile classifier --url http://127.0.0.1:8080 --input request.json \\
         --metrics http://127.0.0.1:8082/metrics
@@ -63,6 +63,7 @@ def profile(
     settings = chosen.settings()
     model = measuring.model(settings, name, chosen.file)
     place = url or measuring.gateway(model, settings)
+    ca_file = measuring.authority(chosen.name, ca_file)
     ask = measuring.request(model, place, ca_file, input_)
     config = measuring.kubeconfig(chosen.name)
     remarks: list[str] = []

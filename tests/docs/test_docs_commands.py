@@ -22,7 +22,7 @@ MADE = re.compile(
 """Files that do not lie in the repository but come into being where it is used."""
 
 SUFFIXES = (".py", ".yaml", ".yml", ".md", ".svg", ".json", ".jsonl", ".toml", ".txt", ".sh", ".mod", ".hcl")
-OTHERS = frozenset({"cloud/prod", "opt/ovmf"})
+OTHERS = frozenset({"cloud/prod", "opt/ovmf", "MODEL/VERSION/", "manifest.json"})
 """Texts with a slash that name no file."""
 
 STACKS = {"prod", "dev", "mine"}
