@@ -18,11 +18,12 @@ MADE = re.compile(
     r"|^Pulumi\.(<stack>|mine)\.yaml$|^(workstation|policies|lab|faults)\.yaml$|^policies\.json$|^phases\.svg$"
     r"|^hosts/<host>\.yaml$|^world/$|^journal\.jsonl$|^(state|machines)\.json$|^logs/$"  # a rehearsal's own
     r"|^docs/performance\.md$"  # make bench writes it
+    r"|^(manifest|smoke)\.json$"  # the transfer, and who trains
 )
 """Files that do not lie in the repository but come into being where it is used."""
 
 SUFFIXES = (".py", ".yaml", ".yml", ".md", ".svg", ".json", ".jsonl", ".toml", ".txt", ".sh", ".mod", ".hcl")
-OTHERS = frozenset({"cloud/prod", "opt/ovmf", "MODEL/VERSION/", "manifest.json"})
+OTHERS = frozenset({"cloud/prod", "opt/ovmf", "MODEL/VERSION/"})
 """Texts with a slash that name no file."""
 
 STACKS = {"prod", "dev", "mine"}
