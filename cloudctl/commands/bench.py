@@ -78,11 +78,11 @@ def bench(
     dry_run: options.DryRun = False,
     json_: options.Json = False,
 ) -> None:
-    """Put a load on a served model (locust) and hold the figures against the targets.
+    """Measure a served model against the targets.
 
-    P50, P95, P99, requests per second, errors; with --prometheus how busy its GPUs are; with --cold-start and
-    --scale-out, which change the model's replicas for a while and put them back, how fast pods come. What was not or
-    could not be measured says "unknown" and why. Report and picture are kept in .cloud/<stack>/bench.
+    Locust puts a load on it: P50, P95, P99, requests per second, errors; with --prometheus how busy its GPUs are; with
+    --cold-start and --scale-out, which change the model's replicas for a while and put them back, how fast pods come.
+    What was not or could not be measured says "unknown" and why. Report and picture are kept in .cloud/<stack>/bench.
     Exit code 1: a target is missed; 3: something that was asked for could not be measured.
 
     \b
@@ -90,8 +90,8 @@ def bench(
       cloudctl bench classifier --stack prod --dry-run
       cloudctl bench classifier --stack prod
       cloudctl bench classifier --url http://127.0.0.1:8080 --input request.json --users 8
-      cloudctl bench assistant --stack prod --cold-start --scale-out --prometheus http://localhost:9090
-      cloudctl bench classifier --stack prod --compare .cloud/prod/bench/classifier-2026-11-24T0100Z.json
+      cloudctl bench assistant --cold-start --scale-out --prometheus http://localhost:9090
+      cloudctl bench classifier --stack prod --compare .cloud/prod/bench/older.json
     """
     from cloudctl import measuring
     from cloudctl.views import bench as view

@@ -13,7 +13,7 @@ def data(
     lab: options.Lab = False,
     json_: options.Json = False,
 ) -> None:
-    """Show what data a stack holds, and what becomes of it when the stack is destroyed.
+    """Show what data a stack holds and what a destroy deletes.
 
     Volumes, their size and storage class by the settings; whether they were made, by the stack's state. Changes
     nothing. make destroy shows it before it asks.

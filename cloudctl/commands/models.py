@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 app = typer.Typer(
-    help="Bring trained models into the cluster, and look at what is there.",
+    help="Transfer, promote and measure models.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

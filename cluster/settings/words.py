@@ -45,6 +45,9 @@ PATTERNS: Mapping[tuple[str, str], tuple[str, str]] = {
         "is not an absolute path",
         "write the folder as the host sees it, for example /beegfs/models",
     ),
+    ("Transfer", "endpoint"): ("is not a URL", "write for example https://s3.models.internal:30443"),
+    ("Transfer", "mlflow"): ("is not a URL", "write for example https://mlflow.models.internal:30443"),
+    ("Transfer", "ca_file"): ("is not an absolute path", "write for example /etc/ssl/certs/site.pem"),
 }
 """(section, field) -> reason and remedy, where the value does not have the field's form."""
 

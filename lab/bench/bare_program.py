@@ -102,6 +102,8 @@ def register(entry: dict[str, Any], made: list[Any]) -> Any:
         return component
     if token.startswith("pulumi:providers:"):
         inputs.pop("version", None)
+        # A provider's inputs go over as JSON text, which its class writes: a truth value must be one again.
+        inputs = {key: value == "true" if value in ("true", "false") else value for key, value in inputs.items()}
     if token not in CLASSES:
         kind = {"api_version": inputs.pop("apiVersion"), "kind": inputs.pop("kind")}
         return CustomResource(name, **kind, **inputs, opts=opts)

@@ -43,6 +43,8 @@ def test_the_commands_are_those_of_the_requirement() -> None:
             "capacity",
             "gpus",
             "phases",
+            "data",
+            "bench",
             "host",
             "config",
             "versions",
