@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cluster.render import network_policy
 from tests.render.stacks import settings
 
-GOLDEN = Path(__file__).parent / "golden" / "network-policies.yaml"
+GOLDEN = Path(__file__).parent / "golden" / "network-policies.txt"
 ENGINES = ("minio", "seaweedfs")
 ANYWHERE = "a-pod-of-somebody-else"
 
