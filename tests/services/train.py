@@ -26,7 +26,8 @@ def main(words: list[str]) -> None:
         mlflow.set_experiment("iris")
         with mlflow.start_run() as run:
             mlflow.log_metric("accuracy", float(model.score(known, answers)))
-            logged = mlflow.sklearn.log_model(model, name="model", registered_model_name=words[1])
+            takes = mlflow.models.infer_signature(known, answers)
+            logged = mlflow.sklearn.log_model(model, name="model", signature=takes, registered_model_name=words[1])
         told |= {"run": run.info.run_id, "version": logged.registered_model_version}
     else:
         Path(words[0]).mkdir(parents=True, exist_ok=True)
