@@ -6,19 +6,13 @@ cannot tell: who was set to start with it, which services and nodes we took out,
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Literal
 
-from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from cluster import journal
 from cluster.flip.model import FlipError, Target
-from cluster.problems import InputError, Problem
+from cluster.journal import now
 
 
 class Part(BaseModel):
@@ -79,11 +73,6 @@ class Journal(Part):
         return self.open and any(each.step == step for each in self.done)
 
 
-def now() -> str:
-    """Return the time as the journal says it: UTC, ISO 8601, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
 def begun(before: Journal | None, target: Target) -> Journal:
     """Return the journal to go on with: an open one of the same target, or a new one that keeps what is to restore."""
     if before is not None and before.open and before.target == target:
@@ -95,53 +84,17 @@ def begun(before: Journal | None, target: Target) -> Journal:
     )
 
 
-class JournalFile:
-    """The file ``flip.json`` of a stack; ``lock`` keeps a second flip out for as long as the first one lives."""
+class JournalFile(journal.JournalFile[Journal]):
+    """The file ``flip.json`` of a stack; a lock that another flip has raises FlipError."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    kind = Journal
+    whose = "a flip"
 
-    def load(self) -> Journal | None:
-        """Return the journal, or None where nothing was ever flipped. Raises InputError where it cannot be read."""
-        try:
-            return Journal.model_validate(json.loads(self.path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise self._unusable(f"cannot be read: {error.strerror}") from None
-        except (ValueError, ValidationError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise self._unusable(f"is not a flip's journal: {reason}") from None
+    def _busy(self, rest: str) -> FlipError:
+        return FlipError(f"another flip of this stack {rest}")
 
-    def save(self, journal: Journal) -> None:
-        """Replace the file whole: after a crash at any point it holds the old journal or the new one."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(self.path.name + ".new")
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(journal.model_dump_json(indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, self.path)  # noqa: PTH105 - the one call that makes it so
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the flip's lock, which ends with the process. Raises FlipError where another flip is under way."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        lock = self.path.with_name(self.path.name + ".lock")
-        try:
-            with FileLock(lock, timeout=0, fallback_to_soft=False):
-                yield
-        except Timeout:
-            raise FlipError(f"another flip of this stack is under way; find it with: fuser -v {lock}") from None
-
-    def _unusable(self, reason: str) -> InputError:
-        remedy = (
+    def _remedy(self) -> str:
+        return (
             "it was left as it is; restore it from a backup, or move it away and switch VMs to start with their host"
             f" again by hand: mv {self.path} {self.path}.broken"
         )
-        return InputError(str(self.path), [Problem(self.path.name, None, reason, remedy)])

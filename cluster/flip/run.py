@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cluster.flip.devices import identities
-from cluster.flip.journal import Done, Journal, JournalFile, begun, now
+from cluster.flip.journal import Done, Journal, JournalFile, begun
 from cluster.flip.mode import missing
 from cluster.flip.model import TAKER, FlipError, Scene, Target
 from cluster.flip.plan import Plan, Planner, Step
 from cluster.flip.steps import HANDLERS
 from cluster.flip.work import Work
 from cluster.flip.world import World
+from cluster.journal import now
 
 Say = Callable[[str], None]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from cluster.journal import now
 from cluster.promotion import gate as gates
-from cluster.promotion.journal import Journal, JournalFile, now
+from cluster.promotion.journal import Journal, JournalFile
 from cluster.promotion.model import Gate, Mode, PromotionError, Sample, Version
 from cluster.promotion.plan import TEXTS, Step, mode_for, rollback_steps, steps
 from cluster.promotion.ports import Probe, Registry, Serving, Which
