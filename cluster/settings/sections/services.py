@@ -1,0 +1,97 @@
+"""What runs in the cluster: where charts and images come from, the services, their passwords."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+
+from cluster.settings.sections.base import Section, Whole
+from cluster.types import MiB, Name, mib
+
+
+class Charts(Section):
+    """Where charts come from: their own repositories, a local folder, or one OCI mirror (air gap)."""
+
+    source: Annotated[
+        str | None,
+        Field(pattern=r"^(oci://.+|/.+|\.{1,2}/.+)$", description="folder or oci:// mirror; left out: the charts' own"),
+    ] = None
+
+
+class Registry(Section):
+    """Container registries: one mirror for every image, for a site without internet."""
+
+    mirror: Annotated[str | None, Field(pattern=r"^[a-z0-9.-]+(:\d+)?(/[a-z0-9._/-]+)?$")] = None
+    files: Annotated[
+        str | None,
+        Field(description="base URL of a mirror of files, each site under its name: what Kubernetes is installed from"),
+    ] = None
+
+
+class GpuOperator(Section):
+    """NVIDIA's operator: driver, container toolkit, device plugin, DCGM exporter."""
+
+    driver: Annotated[bool, Field(description="let the operator install the driver; off when the image carries it")] = (
+        True
+    )
+    driver_version: str | None = None
+    dcgm_exporter: bool = True
+
+
+StorageClassName = Annotated[Name | None, Field(description="class of its volumes; left out: kubernetes.storage_class")]
+
+Retain = Annotated[
+    bool,
+    Field(description="its volume stays in the cluster when it is destroyed, and a later up takes it up; false: gone"),
+]
+
+
+class ObjectStore(Section):
+    """S3 for models and artifacts."""
+
+    engine: Literal["minio", "seaweedfs"] = "minio"
+    size: MiB = mib("100GiB")
+    memory: MiB = mib("2GiB")
+    storage_class: StorageClassName = None
+    retain: Retain = True
+
+
+class Database(Section):
+    """PostgreSQL by CloudNativePG."""
+
+    instances: Annotated[Whole, Field(ge=1, le=9)] = 1
+    size: MiB = mib("20GiB")
+    storage_class: StorageClassName = None
+    retain: Retain = True
+
+
+class Serving(Section):
+    """KServe and the gateway in front of it."""
+
+    domain: Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")] = "models.internal"
+    prepull: Annotated[
+        bool,
+        Field(description="have the nodes fetch the models' images before a model needs them: a faster first start"),
+    ] = True
+
+
+class Monitoring(Section):
+    """Prometheus, Alertmanager, Grafana."""
+
+    size: MiB = mib("50GiB")
+    storage_class: StorageClassName = None
+    retention_days: Annotated[Whole, Field(ge=1, le=3650)] = 30
+    federate: Annotated[
+        str | None, Field(pattern=r"^[a-z0-9.-]+:\d+$", description="host:port of the HPC cluster's Prometheus")
+    ] = None
+
+
+class Secrets(Section):
+    """Passwords, encrypted by ``pulumi config set --secret``; ``cloudctl init`` makes strong ones. Never printed."""
+
+    object_store_root_password: SecretStr
+    object_store_mlflow_password: SecretStr
+    postgres_password: SecretStr
+    mlflow_admin_password: SecretStr
+    grafana_admin_password: SecretStr
