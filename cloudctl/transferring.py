@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from cloudctl import project
 from cloudctl.engine import Engine
 from cloudctl.exits import CannotTellError, RefusedError
+from cloudctl.told import told
 from cluster.problems import InputError, Problem
 from cluster.render import addresses, credentials
 from cluster.services.logins import MLflowLogin, S3Login, mlflow_from, s3_from
@@ -23,8 +24,10 @@ from cluster.transfer.sync import Progress, Wish, sync
 
 @dataclass(frozen=True)
 class Place:
-    """Where from and where to; ``mlflow`` is None where nothing is to be registered."""
+    """Where from and where to, for which stack; ``mlflow`` is None where nothing is to be registered."""
 
+    stack: str
+    settings: Settings
     source: Path
     bucket: str
     s3: S3Login
@@ -53,6 +56,8 @@ def place(
         s3 = s3 or _s3(settings, passwords, authority)
         mlflow = mlflow or _mlflow(settings, passwords, authority)
     return Place(
+        chosen.name,
+        settings,
         (source or Path(wish.source if wish else "")).absolute(),
         bucket or (wish.bucket if wish else "models"),
         s3,
@@ -71,13 +76,22 @@ def run(wish: Wish, where: Place, progress: Progress) -> Report:
     lock = FileLock(where.state.with_suffix(".lock"), timeout=0)
     try:
         with lock:
-            return sync(wish, where.s3, where.mlflow, where.state, progress)
+            return _sync(wish, where, progress)
     except Timeout:
         raise RefusedError(
             f"another transfer of this stack is running (it holds {lock.lock_file}); wait for it, it does the same"
         ) from None
     except TransferError as error:
         raise CannotTellError(str(error)) from None
+
+
+def _sync(wish: Wish, where: Place, progress: Progress) -> Report:
+    if wish.dry_run:
+        return sync(wish, where.s3, where.mlflow, where.state, progress)
+    with told(where.settings, where.stack, "transfer") as ending:
+        report = sync(wish, where.s3, where.mlflow, where.state, progress)
+        ending.ok = report.ok
+    return report
 
 
 def _s3(settings: Settings, passwords: Mapping[str, Any], ca_file: str | None) -> S3Login:

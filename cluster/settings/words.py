@@ -36,6 +36,10 @@ PATTERNS: Mapping[tuple[str, str], tuple[str, str]] = {
     ("Registry", "mirror"): ("is not a registry", "write host:port/path without a scheme, for example mirror.lan:5000"),
     ("Serving", "domain"): ("is not a domain", "write for example models.internal"),
     ("Monitoring", "federate"): ("is not host:port", "write for example prometheus.hpc.internal:9090"),
+    ("Monitoring", "textfiles"): (
+        "is not an absolute path",
+        "write for example /var/lib/prometheus/node-exporter, the folder of Debian's package",
+    ),
     ("Model", "uri"): _URI,
     ("CpuVariant", "uri"): _URI,
     ("Model", "digest"): _DIGEST,

@@ -85,6 +85,13 @@ class Monitoring(Section):
     federate: Annotated[
         str | None, Field(pattern=r"^[a-z0-9.-]+:\d+$", description="host:port of the HPC cluster's Prometheus")
     ] = None
+    textfiles: Annotated[
+        str | None,
+        Field(
+            pattern=r"^/.+",
+            description="a node exporter's textfile folder, where Pulumi runs; timers tell there how they did",
+        ),
+    ] = None
 
 
 class Secrets(Section):
