@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from cluster.transfer.verify import FORMAT, MANIFEST, ManifestError, entries
 
@@ -36,7 +37,7 @@ class Manifest:
         whole = {"format": FORMAT, "name": self.name, "version": self.version, "files": files}
         return (json.dumps(whole, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the content, in hex."""
         return hashlib.sha256(self.data()).hexdigest()

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 from cluster.services.logins import S3Login
 from cluster.transfer.errors import BrokenObjectError, TransferError
 from cluster.transfer.patience import Patience
 from cluster.transfer.plan import Stored
+from cluster.transfer.wire import Page, Wire, Written
 
 T = TypeVar("T")
 
@@ -38,20 +41,22 @@ class Store:
 
     def __init__(self, login: S3Login, bucket: str, patience: Patience, *, connections: int = 10) -> None:
         self.bucket = bucket
-        self._client = login.client(connections=connections, validate=False)
+        self._login, self._connections = login, connections
+        self._wire = Wire(login, bucket, connections=connections)
+        self._made = threading.Lock()
         self._endpoint = login.endpoint
         self._patience = patience
 
     def listing(self) -> dict[str, Stored]:
         """Return every object of the bucket by key."""
         found: dict[str, Stored] = {}
-        more: dict[str, str] = {}
+        token: str | None = None
         while True:
-            page = self._call("list_objects_v2", **more)
-            found |= {item["Key"]: Stored(item["Size"], item["ETag"]) for item in page.get("Contents", ())}
-            if not page.get("IsTruncated"):
+            page = self._wire.page(token) or self._page(token)
+            found |= {key: Stored(size, etag) for key, size, etag in page.objects}
+            if page.token is None:
                 return found
-            more = {"ContinuationToken": page["NextContinuationToken"]}
+            token = page.token
 
     def get(self, key: str) -> tuple[bytes, str]:
         """Return a small object's content and mark."""
@@ -66,9 +71,11 @@ class Store:
         """Write an object in one piece and return its mark. Raises BrokenObjectError where it is not what was sent."""
         digest = hashlib.sha256(data)
         sent = s3_checksum(digest.digest())
-        answer = self._call("put_object", Key=key, Body=data, ChecksumSHA256=sent)
-        self._hold(key, answer.get("ChecksumSHA256"), sent, digest.hexdigest())
-        return str(answer["ETag"])
+        written = self._wire.put(key, data, sent)
+        if written is None:
+            written = _written(self._call("put_object", Key=key, Body=data, ChecksumSHA256=sent))
+        self._hold(key, written.sha256, sent, digest.hexdigest())
+        return written.etag
 
     def read_sha256(self, key: str) -> str:
         """Read an object and return the SHA-256 of what came, in hex."""
@@ -105,11 +112,13 @@ class Store:
 
     def put_part(self, key: str, upload: str, number: int, data: bytes, sha256: str) -> Part:
         """Send a part."""
-        told = {"Key": key, "UploadId": upload, "PartNumber": number}
-        answer = self._call("upload_part", Body=data, ChecksumSHA256=sha256, **told)
-        if answer.get("ChecksumSHA256", sha256) != sha256:
+        written = self._wire.put(key, data, sha256, (upload, number))
+        if written is None:
+            told = {"Key": key, "UploadId": upload, "PartNumber": number}
+            written = _written(self._call("upload_part", Body=data, ChecksumSHA256=sha256, **told))
+        if written.sha256 not in (None, sha256):
             raise BrokenObjectError(f"{key}, part {number}: the store has another SHA-256 than was sent")
-        return Part(number, answer["ETag"], len(data), sha256)
+        return Part(number, written.etag, len(data), sha256)
 
     def finish(self, key: str, upload: str, parts: Sequence[Part], digest: str) -> str:
         """Put the parts together and return the object's mark; ``digest``: SHA-256 of the whole, in hex.
@@ -137,6 +146,21 @@ class Store:
     def give_up(self, key: str, upload: str) -> None:
         """Throw the parts of an upload away."""
         self._call("abort_multipart_upload", Key=key, UploadId=upload)
+
+    @cached_property
+    def _full(self) -> Any:
+        return self._login.client(connections=self._connections, validate=False)
+
+    @property
+    def _client(self) -> Any:
+        """The full client: made when it is first needed, for a run with nothing to do never needs it."""
+        with self._made:
+            return self._full
+
+    def _page(self, token: str | None) -> Page:
+        page = self._call("list_objects_v2", **({"ContinuationToken": token} if token else {}))
+        objects = tuple((item["Key"], item["Size"], item["ETag"]) for item in page.get("Contents", ()))
+        return Page(objects, page["NextContinuationToken"] if page.get("IsTruncated") else None)
 
     def _parts(self, key: str, upload: str) -> dict[int, Part] | None:
         """Return the parts of an upload; None where it was not begun with our kind of checksum, and so not by us."""
@@ -197,6 +221,10 @@ class Store:
         remedy = remedies.get(said.get("Code"), "see what the store's log says of it, then run this again")
         where = f"the object store {self._endpoint}, bucket {self.bucket}"
         return f"{where}: {said.get('Code')}: {said.get('Message')}; {remedy}"
+
+
+def _written(answer: Mapping[str, Any]) -> Written:
+    return Written(str(answer["ETag"]), answer.get("ChecksumSHA256"))
 
 
 def s3_checksum(digest: bytes) -> str:

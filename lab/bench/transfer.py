@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,9 @@ class Load:
     files: int
     each: int
 
+    def __str__(self) -> str:
+        return f"{self.files} files, {self.files * self.each / 1e6:.0f} MB"
+
 
 def lacking() -> str | None:
     """Return why rclone cannot be run beside us, or None."""
@@ -53,36 +56,47 @@ def lacking() -> str | None:
 
 
 def measured(rounds: int, large_mb: int, small_files: int, say: Callable[[str], None]) -> list[Ratio]:
-    """Return four ratios: large and small files, ours over rclone's; and each second sync over the first."""
-    loads = (
-        Load("large", _LARGE_FILES, large_mb * 1_000_000 // _LARGE_FILES),
-        Load("small", small_files, _SMALL_BYTES),
-    )
+    """Return three ratios: large files and small ones, ours over rclone's; and a second sync of all of them over the
+    first."""
+    large = Load("large", _LARGE_FILES, large_mb * 1_000_000 // _LARGE_FILES)
+    small = Load("small", small_files, _SMALL_BYTES)
     with tempfile.TemporaryDirectory() as folder, _server() as login:
-        return [ratio for load in loads for ratio in _one(load, rounds, Path(folder), login, say)]
+        place = Path(folder)
+        beside = [_beside(load, rounds, place, login, say) for load in (large, small)]
+        return [*beside, _again((large, small), rounds, place, login, say)]
 
 
-def _one(load: Load, rounds: int, folder: Path, login: S3Login, say: Callable[[str], None]) -> list[Ratio]:
-    source = _written(load, folder / load.name)
-    ours, theirs, again = list[float](), list[float](), list[float]()
+def _beside(load: Load, rounds: int, folder: Path, login: S3Login, say: Callable[[str], None]) -> Ratio:
+    source = _written([load], folder / load.name)
+    ours, theirs = list[float](), list[float]()
     for number in range(rounds):
-        place = _Place(folder, source, login, f"{load.name}-{number}", load.files)
+        place = _Place(folder, source, login, f"{load.name}-{number}", load.files, versions=1)
         pair = [(place.sync, ours), (place.rclone, theirs)]
         for run, times in pair if number % 2 == 0 else reversed(pair):
             times.append(run())
-        again.append(place.sync())
         place.cleared()
-        say(f"{load.name}: {ours[-1]:.1f} s ours, {theirs[-1]:.1f} s rclone, {again[-1]:.2f} s a second time")
+        say(f"{load.name}: {ours[-1]:.1f} s ours, {theirs[-1]:.1f} s rclone")
     shutil.rmtree(source)
-    what = f"{load.files} files, {load.files * load.each / 1e6:.0f} MB"
+    ratios = tuple(a / b for a, b in zip(ours, theirs, strict=True))
     middle = {"sync": statistics.median(ours), "rclone": statistics.median(theirs)}
-    beside = tuple(a / b for a, b in zip(ours, theirs, strict=True))
-    second = tuple(a / b for a, b in zip(again, ours, strict=True))
-    twice = {"first": statistics.median(ours), "second": statistics.median(again)}
-    return [
-        Ratio(f"transfer {load.name}", f"models sync of {what} over rclone copy", GOAL, beside, middle),
-        Ratio(f"sync again {load.name}", f"a second models sync of {what} over the first", AGAIN_GOAL, second, twice),
-    ]
+    return Ratio(f"transfer {load.name}", f"models sync of {load} over rclone copy", GOAL, ratios, middle)
+
+
+def _again(loads: Sequence[Load], rounds: int, folder: Path, login: S3Login, say: Callable[[str], None]) -> Ratio:
+    source = _written(loads, folder / "all")
+    files = sum(load.files for load in loads)
+    first, second = list[float](), list[float]()
+    for number in range(rounds):
+        place = _Place(folder, source, login, f"all-{number}", files, versions=len(loads))
+        first.append(place.sync())
+        second.append(place.sync())
+        place.cleared()
+        say(f"all of it: {first[-1]:.1f} s, and {second[-1]:.2f} s a second time")
+    shutil.rmtree(source)
+    ratios = tuple(b / a for a, b in zip(first, second, strict=True))
+    middle = {"first": statistics.median(first), "second": statistics.median(second)}
+    what = " and of ".join(str(load) for load in loads)
+    return Ratio("sync again", f"a second models sync of {what} over the first", AGAIN_GOAL, ratios, middle)
 
 
 @dataclass(frozen=True)
@@ -94,6 +108,7 @@ class _Place:
     login: S3Login
     name: str
     files: int
+    versions: int
 
     def sync(self) -> float:
         """Run ours and return its seconds."""
@@ -105,7 +120,7 @@ class _Place:
             self.login.client().create_bucket(Bucket=self.name)
         words = ["models", "sync", str(self.source), "--stack", "dev", "--bucket", self.name]
         more = ["--min-age", "0", "--no-register", "--json"]
-        return self._timed([sys.executable, "-m", "cloudctl", *words, *more], project, self.name, 1)
+        return self._timed([sys.executable, "-m", "cloudctl", *words, *more], project, self.name, self.versions)
 
     def rclone(self) -> float:
         """Run the rival and return its seconds."""
@@ -151,16 +166,17 @@ class _Place:
         }
 
 
-def _written(load: Load, source: Path) -> Path:
-    """Write a load as one version of a model; what is in it cannot be compressed."""
-    folder = source / "model" / "1"
-    folder.mkdir(parents=True)
+def _written(loads: Sequence[Load], source: Path) -> Path:
+    """Write each load as one version of a model of its own; what is in it cannot be compressed."""
     draw = random.Random(1)  # noqa: S311 as in every run
-    for number in range(load.files):
-        with (folder / f"{number:06}.bin").open("wb") as stream:
-            left = load.each
-            while left > 0:
-                left -= stream.write(draw.randbytes(min(left, 1 << 20)))
+    for load in loads:
+        folder = source / load.name / "1"
+        folder.mkdir(parents=True)
+        for number in range(load.files):
+            with (folder / f"{number:06}.bin").open("wb") as stream:
+                left = load.each
+                while left > 0:
+                    left -= stream.write(draw.randbytes(min(left, 1 << 20)))
     return source
 
 

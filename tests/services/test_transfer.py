@@ -20,7 +20,9 @@ import pytest
 
 from cluster.transfer import verify
 from cluster.transfer.model import Report
+from cluster.transfer.patience import Patience
 from cluster.transfer.registry import DIGEST_TAG
+from cluster.transfer.store import Store
 from cluster.transfer.sync import Wish, sync
 from lab.services.stack import Stack
 
@@ -142,6 +144,22 @@ def test_everything_arrives_and_a_second_run_does_nothing(place: Place) -> None:
     second = place.sync(watch)
     assert outcomes(second) == {"small/1": "complete", "large/7": "complete"}
     assert (watch.files, watch.bytes, second.sent_bytes) == (0, 0, 0)
+
+
+def test_the_short_way_and_the_full_client_see_the_same_bucket(stack: Stack) -> None:
+    """More than a page of objects, with names that have to be escaped in three different ways."""
+    bucket = f"t-wire-{os.getpid()}"
+    stack.s3_root.client().create_bucket(Bucket=bucket)
+    store = Store(stack.s3_root, bucket, Patience(10.0, lambda text: None))
+    keys = [f"m/1/{number:04} ä+&%41~(1)!*'=?#;:@,$[x].bin" for number in range(1005)]
+    with ThreadPoolExecutor(8) as pool:
+        etags = list(pool.map(lambda key: store.put(key, key.encode()), keys))
+    assert "_full" not in vars(store), "the full client was not needed"
+    listed = store.listing()
+    assert {key: each.etag for key, each in listed.items()} == dict(zip(keys, etags, strict=True))
+    pages = stack.s3_root.client().get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    assert [each["Key"] for page in pages for each in page["Contents"]] == sorted(listed)
+    assert store.get(keys[7])[0] == keys[7].encode()
 
 
 def test_without_its_memory_it_looks_and_sends_nothing(place: Place) -> None:
