@@ -130,9 +130,10 @@ class _Place:
         return self._timed(words, self.folder, bucket, 0)
 
     def cleared(self) -> None:
-        """Empty both buckets: the disk is not what is measured."""
+        """Empty the round's buckets: the disk is not what is measured."""
         client = self.login.client()
-        for bucket in (self.name, f"{self.name}-rclone"):
+        named = {each["Name"] for each in client.list_buckets()["Buckets"]}
+        for bucket in named & {self.name, f"{self.name}-rclone"}:
             for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
                 client.delete_objects(
                     Bucket=bucket, Delete={"Objects": [{"Key": each["Key"]} for each in page["Contents"]]}
