@@ -39,7 +39,11 @@ def test_bench_and_profile_of_a_real_model(stack: Stack, tmp_path: Path, monkeyp
     assert report["errors"] == {}
     assert report["latency_ms"]["p50"] > 0
     assert profile.exit_code == 0, profile.output
-    assert json.loads(profile.stdout)["largest"] == "waiting"
+    told = json.loads(profile.stdout)
+    parts = {part["name"]: part["ms"] for part in told["parts"]}
+    # which one is the largest is the machine's business: a busy one may be slow to send
+    assert told["largest"] in parts and parts[told["largest"]] == max(parts.values())
+    assert parts["waiting"] > 0 and sum(parts.values()) == pytest.approx(told["total_ms"])
 
 
 def test_a_signature_in_mlflow_is_what_the_model_is_asked(stack: Stack, tmp_path: Path) -> None:

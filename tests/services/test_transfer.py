@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from cluster.transfer import verify
 from cluster.transfer.model import Report
@@ -316,25 +318,33 @@ def test_a_store_that_is_killed_and_comes_back_is_waited_for(place: Place, stack
 
 
 def test_a_run_that_is_killed_goes_on_where_it_was(place: Place) -> None:
-    """SIGKILL at random moments, until a run comes through; nothing is sent twice but what was on its way."""
+    """SIGKILL at moments of its work, not of the clock: among the parts of a large file, after the first files, later."""
     for number in range(150):
         place.write(f"small/1/{number}", 20_000)
     place.write("large/1/weights", 6 * PART)
-    draw = random.Random(7)
-    kills = 0
-    for _ in range(12):
+
+    def arrived() -> int:
+        """Files that are there, and parts of the one that is not."""
+        count = len(place.objects())
+        for each in place.client.list_multipart_uploads(Bucket=place.bucket).get("Uploads", ()):
+            with contextlib.suppress(ClientError):  # it was put together just now
+                asked = {"Bucket": place.bucket, "Key": each["Key"], "UploadId": each["UploadId"]}
+                count += len(place.client.list_parts(**asked).get("Parts", ()))
+        return count
+
+    for enough in (1, 4, 40, 120):
         running = place.process()
-        try:
-            running.communicate(timeout=draw.uniform(1.0, 5.0))
-            break
-        except subprocess.TimeoutExpired:
-            kills += 1
-            running.send_signal(signal.SIGKILL)
-            running.communicate()
+        while running.poll() is None and arrived() < enough:
+            time.sleep(0.01)
+        assert running.poll() is None, running.communicate()
+        running.send_signal(signal.SIGKILL)
+        running.communicate()
     running = place.process()
     out, err = running.communicate(timeout=300)
     assert running.returncode == 0, err
-    assert kills > 0 and json.loads(out)["ok"]
+    assert json.loads(out)["ok"]
+    sent = sum(each["sent_files"] for each in json.loads(out)["versions"])
+    assert 0 < sent < 100, "what was there already is not sent again"
     place.holds_everything()
 
 
