@@ -318,8 +318,8 @@ def test_a_store_that_is_killed_and_comes_back_is_waited_for(place: Place, stack
 
 
 def test_a_run_that_is_killed_goes_on_where_it_was(place: Place) -> None:
-    """SIGKILL at moments of its work, not of the clock: among the parts of a large file, after the first files, later."""
-    for number in range(150):
+    """SIGKILL at moments of its work, not of the clock: among a large file's parts, after the first files, later."""
+    for number in range(600):
         place.write(f"small/1/{number}", 20_000)
     place.write("large/1/weights", 6 * PART)
 
@@ -332,7 +332,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(place: Place) -> None:
                 count += len(place.client.list_parts(**asked).get("Parts", ()))
         return count
 
-    for enough in (1, 4, 40, 120):
+    for enough in (1, 4, 40, 110):
         running = place.process()
         while running.poll() is None and arrived() < enough:
             time.sleep(0.01)
@@ -344,7 +344,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(place: Place) -> None:
     assert running.returncode == 0, err
     assert json.loads(out)["ok"]
     sent = sum(each["sent_files"] for each in json.loads(out)["versions"])
-    assert 0 < sent < 100, "what was there already is not sent again"
+    assert 0 < sent < 500, "what was there already is not sent again"
     place.holds_everything()
 
 
