@@ -27,6 +27,7 @@ from cloudctl.commands import (
     power,
     preflight,
     recover,
+    report,
     status,
     versions,
 )
@@ -51,14 +52,27 @@ app = typer.Typer(
 )
 
 
+def _say_version(wanted: bool) -> None:
+    """Print the version and end, before anything else is looked at."""
+    if wanted:
+        from cloudctl.release import version
+
+        typer.echo(f"cloudctl {version()}")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error as well.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version, and end.")
+    ] = False,
 ) -> None:
     """Options of every command; ``exits.Group`` reads them."""
 
 
 app.command("status")(status.status)
+app.command("report")(report.report)
 app.command("capacity")(capacity.capacity)
 app.command("data")(data.data)
 app.add_typer(gpus.app, name="gpus")

@@ -56,6 +56,11 @@ class Engine:
         )
         raise InputError("stack", [problem])
 
+    def history(self, stack: str) -> list[dict[str, Any]]:
+        """Return the stack's last hundred updates, newest first; raises CannotTellError. Some backends keep none."""
+        words = ["stack", "history", "--json", "--page-size", "100", "--stack", stack]
+        return [dict(entry) for entry in self._json(words, f"the history of stack {stack}")]
+
     def secrets(self, stack: str, config_file: Path) -> dict[str, Any]:
         """Return the stack's passwords, decrypted. Raises CannotTellError; also where the stack has none yet."""
         words = ["config", "--json", "--show-secrets", "--stack", stack, "--config-file", str(config_file)]

@@ -17,6 +17,18 @@ HEAD = 7
 
 
 @dataclass(frozen=True)
+class Geometry:
+    """Sizes of a picture, in pixels: a task's box, the room between boxes, and the margins."""
+
+    width: int = BOX_WIDTH
+    height: int = BOX_HEIGHT
+    gap_x: int = GAP_X
+    gap_y: int = GAP_Y
+    margin: int = MARGIN
+    header: int = HEADER
+
+
+@dataclass(frozen=True)
 class Box:
     """A task's place in the picture, in pixels: the upper left corner of its box."""
 
@@ -102,7 +114,7 @@ class Lane:
     column: int
 
 
-def layout() -> dict[str | Lane, Box]:
+def layout(size: Geometry = Geometry()) -> dict[str | Lane, Box]:  # noqa: B008 - frozen
     """Return the place of each task and lane: a column per row of ``phases.levels``, each near what it comes from."""
     rows = phases.levels()
     column_of = {task: number for number, row in enumerate(rows) for task in row}
@@ -114,10 +126,10 @@ def layout() -> dict[str | Lane, Box]:
     boxes: dict[str | Lane, Box] = {}
     for number, column in enumerate(columns):
         ordered = sorted(column, key=lambda item: (_middle(item, boxes), str(item)))
-        offset = (tallest - len(ordered)) * (BOX_HEIGHT + GAP_Y) // 2
+        offset = (tallest - len(ordered)) * (size.height + size.gap_y) // 2
         for place, item in enumerate(ordered):
-            x = MARGIN + number * (BOX_WIDTH + GAP_X)
-            boxes[item] = Box(str(item), x, HEADER + offset + place * (BOX_HEIGHT + GAP_Y))
+            x = size.margin + number * (size.width + size.gap_x)
+            boxes[item] = Box(str(item), x, size.header + offset + place * (size.height + size.gap_y))
     return boxes
 
 
@@ -137,25 +149,34 @@ def _middle(item: str | Lane, boxes: Mapping[str | Lane, Box]) -> float:
 
 
 def _arrow(boxes: Mapping[str | Lane, Box], before: str, after: str, colour: str, thickness: float) -> str:
-    """Return the arrow of an edge, led through its lanes where it is longer than a column."""
-    lanes = sorted((key for key in boxes if isinstance(key, Lane)), key=lambda lane: lane.column)
-    through = [boxes[lane] for lane in lanes if (lane.before, lane.after) == (before, after)]
-    middle = BOX_HEIGHT // 2
-    stops = [boxes[before], *through, boxes[after]]
-    curve = f"M{stops[0].x + BOX_WIDTH},{stops[0].y + middle}"
-    for one, two in pairwise(stops):
-        x1, y1, x2, y2 = one.x + BOX_WIDTH, one.y + middle, two.x, two.y + middle
-        bend = GAP_X // 2
-        end = x2 - HEAD if two is stops[-1] else x2
-        curve += f" C{x1 + bend},{y1} {end - bend},{y2} {end},{y2}"
-        if two is not stops[-1]:
-            curve += f" H{x2 + BOX_WIDTH}"
-    tip, y = stops[-1].x, stops[-1].y + middle
-    head = f"M{tip - HEAD},{y - 4} L{tip},{y} L{tip - HEAD},{y + 4} Z"
+    curve, head = arrow(boxes, before, after)
     return (
         f'<path d="{curve}" fill="none" stroke="{colour}" stroke-width="{thickness}"/>'
         f'<path d="{head}" fill="{colour}" data-edge="{before} {after}"/>'
     )
+
+
+def arrow(
+    boxes: Mapping[str | Lane, Box],
+    before: str,
+    after: str,
+    size: Geometry = Geometry(),  # noqa: B008 - frozen
+) -> tuple[str, str]:
+    """Return the path of an edge and that of its head, led through its lanes where it is longer than a column."""
+    lanes = sorted((key for key in boxes if isinstance(key, Lane)), key=lambda lane: lane.column)
+    through = [boxes[lane] for lane in lanes if (lane.before, lane.after) == (before, after)]
+    middle = size.height // 2
+    stops = [boxes[before], *through, boxes[after]]
+    curve = f"M{stops[0].x + size.width},{stops[0].y + middle}"
+    for one, two in pairwise(stops):
+        x1, y1, x2, y2 = one.x + size.width, one.y + middle, two.x, two.y + middle
+        bend = size.gap_x // 2
+        end = x2 - HEAD if two is stops[-1] else x2
+        curve += f" C{x1 + bend},{y1} {end - bend},{y2} {end},{y2}"
+        if two is not stops[-1]:
+            curve += f" H{x2 + size.width}"
+    tip, y = stops[-1].x, stops[-1].y + middle
+    return curve, f"M{tip - HEAD},{y - 4} L{tip},{y} L{tip - HEAD},{y + 4} Z"
 
 
 def _box(box: Box, measured: float | None, *, critical: bool) -> str:

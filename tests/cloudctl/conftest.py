@@ -92,6 +92,9 @@ elif words[:2] == ["stack", "export"]:
     if not state.exists():
         sys.exit("error: no stack named %r found" % state.name.split(".")[0])
     print(state.read_text())
+elif words[:2] == ["stack", "history"]:
+    history = home / "history.json"
+    print(history.read_text() if history.exists() else "[]")
 elif words[:3] == ["stack", "select", "--create"]:
     (home / "stacks.json").write_text(json.dumps([{{"name": words[3], "current": True}}]))
 elif "import" in words:

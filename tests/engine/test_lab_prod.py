@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from cluster import phases
 from cluster.settings.model import NAMESPACE
 from cluster.state import task_edges, tasks_of
 from lab.__main__ import leftovers
+from lab.workspace import ROOT
+from tests.browser.window import NARROW, WIDE, browser, needs_browser, size_of
 from tests.engine.rehearsal import Lab
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("prod")]
@@ -63,6 +67,30 @@ def test_outputs_tell_where_things_can_be_reached(prod: Lab) -> None:
     assert done.returncode == 0, done.stdout
     for task in phases.TASKS:
         assert task in done.stdout
+
+
+def test_the_report_shows_when_each_task_was_made_and_no_secret(prod: Lab, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    words = [sys.executable, "-m", "cloudctl", "report", "--stack", "prod", "--out", str(page)]
+    done = subprocess.run(words, cwd=ROOT, env=prod.place.environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = page.read_text()
+    assert "rehearsal, nothing here is real" in text
+    for task in phases.TASKS:
+        assert re.search(rf'aria-label="{task} [^"]*: [0-9.]+ (s|min)', text), task
+    for name, secret in _decrypted(prod).items():
+        assert secret not in text, name
+
+
+@needs_browser
+def test_the_report_of_a_rehearsal_is_drawn_whole(prod: Lab, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "cloudctl", "report", "--stack", "prod", "--out", str(tmp_path / "report.html")]
+    subprocess.run(words, cwd=ROOT, env=prod.place.environment(), check=True, capture_output=True)
+    with browser(tmp_path / "profile") as window:
+        for width in (WIDE, NARROW):
+            window.show((tmp_path / "report.html").as_uri(), width)
+            assert window.problems() == []
+            assert size_of(window.picture(tmp_path / f"report-{width}.png"))[0] == width
 
 
 def test_another_twin_under_a_standing_stack_is_refused(prod: Lab) -> None:

@@ -1,0 +1,1 @@
+"""``cloudctl report``: one page of a stack. ``gather`` asks, ``timeline`` and ``hosts`` judge, the rest draws."""
