@@ -28,7 +28,9 @@ CHARTS: Mapping[str, Chart] = {
         Chart("mlflow", "https://community-charts.github.io/helm-charts", "1.11.5"),
         # renovate: datasource=docker depName=ghcr.io/kserve/charts/kserve-crd
         Chart("kserve-crd", "oci://ghcr.io/kserve/charts", "v0.20.0", ((1, 32), None)),
+        # renovate: datasource=docker depName=ghcr.io/kserve/charts/kserve-resources
         Chart("kserve-resources", "oci://ghcr.io/kserve/charts", "v0.20.0", ((1, 32), None)),
+        # renovate: datasource=docker depName=ghcr.io/kserve/charts/kserve-runtime-configs
         Chart("kserve-runtime-configs", "oci://ghcr.io/kserve/charts", "v0.20.0", ((1, 32), None)),
         # renovate: datasource=helm registryUrl=https://helm.ngc.nvidia.com/nvidia depName=gpu-operator
         Chart("gpu-operator", "https://helm.ngc.nvidia.com/nvidia", "v26.7.0", ((1, 33), (1, 36))),

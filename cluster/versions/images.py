@@ -48,9 +48,13 @@ IMAGES: Mapping[str, str] = {
     "envoy": "docker.io/envoyproxy/envoy:distroless-v1.39.0",
     # renovate: datasource=docker
     "kserve-controller": "docker.io/kserve/kserve-controller:v0.20.0",
+    # renovate: datasource=docker
     "kserve-agent": "docker.io/kserve/agent:v0.20.0",
+    # renovate: datasource=docker
     "kserve-router": "docker.io/kserve/router:v0.20.0",
+    # renovate: datasource=docker
     "kserve-storage-initializer": "docker.io/kserve/storage-initializer:v0.20.0",
+    # renovate: datasource=docker
     "kserve-huggingfaceserver": "docker.io/kserve/huggingfaceserver:v0.20.0",
     # renovate: datasource=docker
     "kube-rbac-proxy": "quay.io/brancz/kube-rbac-proxy:v0.18.0",

@@ -9,6 +9,7 @@ from cluster.versions.model import Kubespray
 KUBESPRAY_URL = "https://github.com/kubernetes-sigs/kubespray.git"
 # renovate: datasource=github-tags depName=kubernetes-sigs/kubespray
 KUBESPRAY_DEFAULT = "v2.30.0"
+# renovate: datasource=github-releases depName=kubernetes/kubernetes
 KUBERNETES_DEFAULT = "1.34.3"
 # renovate: datasource=github-releases depName=k3s-io/k3s
 K3S_DEFAULT = "v1.34.3+k3s1"

@@ -1,5 +1,6 @@
 // Looks at the page as it is drawn, and returns what is wrong: a list of texts. Nothing of the page is changed.
-// arguments[0]: {width} of the window that was asked for.
+// arguments[0]: selector of what is somebody else's business (a theme's own furniture), or empty.
+const theirs = arguments[0];
 const problems = [];
 const root = document.documentElement;
 const say = (text, element) => problems.push(`${text}: ${where(element)}`);
@@ -32,7 +33,7 @@ const width = root.clientWidth;
 if (root.scrollWidth > width) say(`the page is ${root.scrollWidth} px wide in a window of ${width}`, root);
 
 for (const element of document.body.querySelectorAll("*")) {
-  if (!shown(element)) continue;
+  if (!shown(element) || (theirs && element.closest(theirs))) continue;
   const inside = element.closest("svg");
   const box = element.getBoundingClientRect();
   if (!inside && !scrolls(element)) {

@@ -53,10 +53,13 @@ class Window:
         self.driver.get_log("browser")  # what earlier pages said
         self.driver.get(address)
 
-    def problems(self) -> list[str]:
-        """Return what is wrong with the page as it is drawn, and what the browser's console says."""
+    def problems(self, ignore: str = "") -> list[str]:
+        """Return what is wrong with the page as it is drawn, and what the browser's console says.
+
+        ``ignore``: selector of elements that may overflow.
+        """
         console = [f"console: {each['message']}" for each in self.driver.get_log("browser") if each["level"] != "INFO"]
-        return [*console, *self.driver.execute_script(LOOK)]
+        return [*console, *self.driver.execute_script(LOOK, ignore)]
 
     def ask(self, expression: str) -> Any:
         """Return the value of an expression in the page."""

@@ -17,7 +17,7 @@ from cluster.problems import InputError
 from cluster.settings.load import from_file
 from cluster.settings.model import Settings
 
-REFUSALS = section(text("README.md"), "What it refuses, and why")
+REFUSALS = text("docs/refusals.md")
 TWINS = sorted((ROOT / "lab" / "hosts").glob("*.yaml"))
 
 
@@ -32,7 +32,7 @@ def _refused(twin: Path) -> list[Finding]:
 
 
 def _quoted() -> list[tuple[str, str]]:
-    """Return (twin, text) of every row of the README's table."""
+    """Return (twin, text) of every row of the page's table."""
     twin, found = "", []
     for first, says, _ in table(REFUSALS):
         twin = first.strip("`") or twin
@@ -41,18 +41,21 @@ def _quoted() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("twin", "says"), _quoted())
-def test_the_readme_quotes_what_is_said(twin: str, says: str) -> None:
+def test_the_page_quotes_what_is_said(twin: str, says: str) -> None:
     assert says in [finding.message for finding in _refused(ROOT / twin)]
 
 
-def test_the_readme_shows_every_host_that_is_refused() -> None:
+def test_the_page_shows_every_host_that_is_refused() -> None:
     shown = {twin for twin, _ in _quoted()}
     assert shown == {twin.relative_to(ROOT).as_posix() for twin in TWINS if _refused(twin)}
 
 
-def test_the_readme_quotes_a_remedy_as_it_is_said() -> None:
+@pytest.mark.parametrize(
+    "shown", [REFUSALS, section(text("README.md"), "What it refuses, and why")], ids=["page", "readme"]
+)
+def test_a_remedy_is_quoted_as_it_is_said(shown: str) -> None:
     every = {str(finding) for twin in TWINS for finding in _refused(twin)}
-    (quoted,) = blocks(REFUSALS)
+    (quoted,) = blocks(shown, "text")
     assert quoted.strip() in every
 
 
