@@ -155,8 +155,9 @@ lint-shell: setup
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs
 
 .PHONY: docs docs-serve
+# never with --quiet: MkDocs then does not see its own warnings, and --strict means nothing
 docs: setup ## the documentation site into .lab/site, with warnings as errors
-	@$(MKDOCS) build --quiet --strict --clean
+	@$(MKDOCS) build --strict --clean
 
 docs-serve: setup ## the same at http://127.0.0.1:8000, anew whenever a page changes
 	@$(MKDOCS) serve --dev-addr 127.0.0.1:8000

@@ -63,7 +63,9 @@ def lists(text: str) -> str:
 
 
 def _gap(before: str) -> list[str]:
-    """Return the blank line that a list needs after a paragraph; after another item it needs none."""
+    """Return the blank line that a list needs after a paragraph, and an item after code; after another item none."""
+    if _FENCE.match(before):
+        return [""]
     return [] if _ITEM.match(before) or before.startswith("    ") else [""]
 
 

@@ -47,7 +47,7 @@ def nav(pages: Iterable[Page]) -> list[Any]:
     for section, patterns in SECTIONS.items():
         taken: list[Page] = []
         for pattern in patterns:
-            for path in sorted(path for path in left if fnmatchcase(path, pattern)):
+            for path in sorted((path for path in left if fnmatchcase(path, pattern)), key=_depth):
                 taken.append(left.pop(path))
         if taken:
             found.append({section: _entries(taken)})
@@ -79,6 +79,11 @@ def _nested(entries: list[Any]) -> list[Any]:
     ]
     rest = [each for each in entries[at + 1 :] if each not in groups]
     return [*entries[:at], {"Runbooks": [*outer, *groups]}, *rest]
+
+
+def _depth(path: str) -> tuple[int, str]:
+    """Sort a folder's own pages before those of its subfolders."""
+    return path.count("/"), path
 
 
 def _folder(page: Page) -> str:
