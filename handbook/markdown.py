@@ -29,7 +29,7 @@ def cell(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Return a text as code that stands in a table's cell too; as HTML, for Markdown's own has no way to write a bar."""
+    """Return a text as code that stands in a table's cell too; as HTML: Markdown has no way to write a bar there."""
     return f"<code>{escape(' '.join(text.split()), quote=False).translate(_MARKS)}</code>"
 
 

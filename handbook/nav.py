@@ -20,8 +20,8 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Start": (HOME, "tutorials/first-model.md", "tutorials/*.md", "lab.md", "limits.md"),
     "Architecture": ("architecture.md", "decisions/README.md", "decisions/*.md"),
     "The stack": (
-        "settings.md", "refusals.md", "policies.md", "images.md", "machines.md", "gpus.md", "flip.md", "kubernetes.md", "network.md",
-        "services.md", "data.md", "models.md", "transfer.md",
+        "settings.md", "refusals.md", "policies.md", "images.md", "machines.md", "gpus.md", "flip.md",
+        "kubernetes.md", "network.md", "services.md", "data.md", "models.md", "transfer.md",
     ),
     "Operations": (
         "operations.md", "cloudctl.md", "monitoring.md", "backup.md", "recovery.md", "runbooks/README.md",

@@ -1,4 +1,4 @@
-"""Every page of the site: those that people write, those that are made from the program, and files that are linked to."""
+"""Every page of the site: those that people write, those made from the program, and files that are linked to."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What the page draws: the bars of the chart and of the hosts, as SVG that is as wide as its place.
 
 Pure: data in, text out. Colours are the style sheet's, by the classes ``done``, ``failed``, ``own``, ``others``,
-``reserve``, ``grid``, ``cut``. Text stands beside the pictures in the page, so that it wraps and can be read on any width.
+``reserve``, ``grid``, ``cut``. Text stands beside the pictures in the page, so that it wraps and can be read anywhere.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ def ticks(chart: Mapping[str, Any]) -> list[dict[str, Any]]:
 def resource_bar(row: Mapping[str, Any]) -> str:
     """Return what is taken of a host's cores, memory or disk: our VMs, others' VMs, the reserve; the rest is free."""
     whole = max(row["have"], row["need"], 1)
-    said = f"{row['resource']}: {row['planned']} planned, {row['others']} others, {row['reserve']} reserve of {row['have']}"
+    parted = f"{row['planned']} planned, {row['others']} others, {row['reserve']} reserve"
+    said = f"{row['resource']}: {parted} of {row['have']}"
     parts, at = [_frame(14, said)], 0.0
     for name, size, text in _pieces(row):
         width = size / whole

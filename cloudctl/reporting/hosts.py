@@ -19,7 +19,7 @@ def cards(
 ) -> list[dict[str, Any]]:
     """Return an entry per host of the settings, in their order.
 
-    ``vms``, ``gpus``: rows of ``cloudctl status`` and ``cloudctl gpus``; ``resources``: the hosts of ``cloudctl capacity``.
+    ``vms``, ``gpus``: rows of ``cloudctl status`` and ``cloudctl gpus``; ``resources``: hosts of ``cloudctl capacity``.
     A host that could not be asked has ``why`` and what is planned on it; nothing is guessed.
     """
     sums = {row["host"]: row["resources"] for row in resources}

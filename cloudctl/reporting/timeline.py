@@ -1,8 +1,8 @@
 """When each resource was made, from what is on record, and what of it a chart can show.
 
-Two sources. The lab's journal has a line for each operation, with begin and end. A real stack has its state, which says
-when each resource was done, and the backend's history, which says when each update began: a resource began when the last
-one it needs was done, or with its update, whichever is later. Where neither is known, neither is told.
+Two sources. The lab's journal has a line for each operation, with begin and end. A real stack has its state, which
+says when each resource was done, and the backend's history, which says when each update began: a resource began when
+the last one it needs was done, or with its update, whichever is later. Where neither is known, neither is told.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The task graph drawn for a page: colours by the page's style sheet, so that it is light or dark as the page is.
 
-Two pictures of the same graph: ``wide`` from left to right, ``narrow`` from top to bottom for a telephone. The page shows
-one of them, by the classes of the same names. Classes that a style sheet colours: ``task`` with ``critical`` or one of
-``STATES``, ``edge`` and ``head`` with ``critical``.
+Two pictures of the same graph: ``wide`` from left to right, ``narrow`` from top to bottom for a telephone. The page
+shows one of them, by the classes of the same names. Classes that a style sheet colours: ``task`` with ``critical`` or
+one of ``STATES``, ``edge`` and ``head`` with ``critical``.
 """
 
 from __future__ import annotations

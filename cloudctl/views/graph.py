@@ -114,7 +114,7 @@ class Lane:
     column: int
 
 
-def layout(size: Geometry = Geometry()) -> dict[str | Lane, Box]:  # noqa: B008 - frozen
+def layout(size: Geometry = Geometry()) -> dict[str | Lane, Box]:
     """Return the place of each task and lane: a column per row of ``phases.levels``, each near what it comes from."""
     rows = phases.levels()
     column_of = {task: number for number, row in enumerate(rows) for task in row}
@@ -160,7 +160,7 @@ def arrow(
     boxes: Mapping[str | Lane, Box],
     before: str,
     after: str,
-    size: Geometry = Geometry(),  # noqa: B008 - frozen
+    size: Geometry = Geometry(),
 ) -> tuple[str, str]:
     """Return the path of an edge and that of its head, led through its lanes where it is longer than a column."""
     lanes = sorted((key for key in boxes if isinstance(key, Lane)), key=lambda lane: lane.column)

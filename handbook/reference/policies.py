@@ -17,8 +17,8 @@ MESSAGES = "tests/policies/messages.yaml"
 INTRODUCTION = """# Policies: every rule
 
 Made from the pack itself (`policies/`) when this site is built. How it works, and how to configure it:
-[Policies](../policies.md). What each says is from its tests (`tests/policies/messages.yaml`): the change that was made to a
-plan which complies, and the answer; `…` stands for a breakdown and remedies that follow.
+[Policies](../policies.md). What each says is from its tests (`tests/policies/messages.yaml`): the change that was made
+to a plan which complies, and the answer; `…` stands for a breakdown and remedies that follow.
 """
 
 

@@ -13,9 +13,9 @@ hide: [toc, navigation]
 
 # Tasks
 
-Made from `cluster/phases.py` when this site is built; `cloudctl phases` prints it, `cloudctl phases --measured` with the
-minutes of a stack's own last update. An arrow leads from a task to one that waits for it; tasks of one row can run side
-by side. The longest chain is drawn thick: {chain}, {length:g} minutes by the estimates. What makes each:
+Made from `cluster/phases.py` when this site is built; `cloudctl phases` prints it, `cloudctl phases --measured` with
+the minutes of a stack's own last update. An arrow leads from a task to one that waits for it; tasks of one row can
+run side by side. The longest chain is drawn thick: {chain}, {length:g} minutes by the estimates. What makes each:
 [Architecture](../architecture.md#tasks-and-components).
 """
 

@@ -46,14 +46,17 @@ def test_what_is_wrong_is_seen(window: Window, tmp_path: Path) -> None:
         "<!DOCTYPE html><link rel=icon href='data:,'><body style='margin:0'><main>"
         "<div style='width:2000px'>wide</div><section style='height:40px'></section>"
         "<div style='width:50px;white-space:nowrap'>more than its box can hold</div>"
-        "<svg width=100 height=20><g><rect width=20 height=20 /><text y=12>wider than its box, and than the picture</text></g></svg>"
-        "<svg width=10 height=10></svg><table><tr><th>head</th></tr></table><p style='color:#aaa;background:#fff'>faint</p>"
+        "<svg width=100 height=20><g><rect width=20 height=20 />"
+        "<text y=12>wider than its box, and than the picture</text></g></svg>"
+        "<svg width=10 height=10></svg><table><tr><th>head</th></tr></table>"
+        "<p style='color:#aaa;background:#fff'>faint</p>"
         "<img src='nothing.png'><script>nonsense()</script></main>"
     )
     window.show(page.as_uri(), WIDE)
     said = "\n".join(window.problems())
     for fault in (
-        "the page is 2000 px wide", "over the right edge", "is empty: section", "px more than its width", "is wider than its box",
-        "over the edge of its picture", "a picture with nothing in it", "has no cell", "contrast of 2.3", "did not load", "nonsense",
+        "the page is 2000 px wide", "over the right edge", "is empty: section", "px more than its width",
+        "is wider than its box", "over the edge of its picture", "a picture with nothing in it", "has no cell",
+        "contrast of 2.3", "did not load", "nonsense",
     ):  # fmt: skip
         assert fault in said, f"{fault} not in\n{said}"

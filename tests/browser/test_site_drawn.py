@@ -64,13 +64,18 @@ def test_a_page_is_drawn_whole(name: str, width: int, dark: bool, address: str, 
     assert size_of(png)[0] == width
 
 
+TYPE = """(field => {
+  field.focus();
+  field.value = "vcpus_per_core";
+  field.dispatchEvent(new Event("input", {bubbles: true}));
+  field.dispatchEvent(new KeyboardEvent("keyup", {bubbles: true}));
+})(document.querySelector(".md-search__input"))"""
+
+
 @pytest.mark.parametrize("opened", ["on loopback", "from a folder"])
 def test_the_search_finds_without_a_network(opened: str, address: str, site: Path, window: Window) -> None:
     window.show((f"{address}/index.html" if opened == "on loopback" else (site / "index.html").as_uri()), WIDE)
-    window.ask("document.querySelector('.md-search__input').focus()")
-    window.ask(
-        "(e => { e.value = 'vcpus_per_core'; e.dispatchEvent(new Event('input', {bubbles: true})); e.dispatchEvent(new KeyboardEvent('keyup', {bubbles: true})); })(document.querySelector('.md-search__input'))"
-    )
+    window.ask(TYPE)
     results = "[...document.querySelectorAll('.md-search-result__item a')].map(e => e.href)"
     until = time.monotonic() + 20
     while not window.ask(results) and time.monotonic() < until:

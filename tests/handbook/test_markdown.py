@@ -27,7 +27,7 @@ _Loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda loader, suffix
 
 
 def _extensions() -> list[str]:
-    config = yaml.load((ROOT / "mkdocs.yml").read_text(), Loader=_Loader)  # noqa: S506 - a safe loader of ours
+    config = yaml.load((ROOT / "mkdocs.yml").read_text(), Loader=_Loader)
     names = [next(iter(each)) if isinstance(each, dict) else each for each in config["markdown_extensions"]]
     return [name for name in names if name not in ("toc", "pymdownx.highlight")]  # links and colours of the site alone
 

@@ -87,7 +87,7 @@ def test_what_is_not_known_is_said() -> None:
     assert "Unknown: nothing of this stack was made yet, or no update of it is on record." in told
     assert "Unknown: no answer" in told
     assert "holds nothing yet" in told
-    assert dict((word, figure) for word, figure, _ in summary(samples.empty()))["last update"] == "unknown"
+    assert {word: figure for word, figure, _ in summary(samples.empty())}["last update"] == "unknown"
 
 
 def test_a_rehearsal_says_that_it_is_one() -> None:

@@ -1,4 +1,4 @@
-"""Every pin is found by the updater: by a pattern of renovate.json, by a manager of its own, or by hand with a reason."""
+"""Every pin is found by the updater: by a pattern of renovate.json, by a manager of its own, or not for a reason."""
 
 from __future__ import annotations
 
