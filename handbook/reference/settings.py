@@ -6,13 +6,33 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from cluster.settings.model import NAMESPACE
 from cluster.settings.schema import stack_schema
+from cluster.settings.sections.base import Address, Cidr
 from cluster.settings.words import PATTERNS, REQUIRED
+from cluster.types import MiB, Name, PciAddress
 from handbook.markdown import cell, code, table
 from handbook.page import Page
+from handbook.reference.fields import SAID
 
 Schema = Mapping[str, Any]
+
+
+def _pattern_of(kind: Any) -> str:
+    """Return the pattern of a type in the JSON Schema."""
+    return str(TypeAdapter(kind).json_schema()["pattern"])
+
+
+KNOWN = {
+    _pattern_of(MiB): "size, as `12GiB`",
+    _pattern_of(Name): "name of `a-z`, `0-9` and `-`",
+    _pattern_of(Address): "IPv4 address",
+    _pattern_of(Cidr): "IPv4 network, as `192.168.200.0/24`",
+    _pattern_of(PciAddress): "PCI address, as `0000:41:00.0`",
+}
+"""Pattern of a type that many fields have -> what it is in words."""
 
 INTRODUCTION = """# Settings: every field
 
@@ -92,7 +112,8 @@ def _said(model: str, field: str, shape: Schema) -> str:
     """Return a field's description, and how to write it where that is not obvious."""
     words = PATTERNS.get((model, field)) or REQUIRED.get((model, field))
     how = words[1].replace("{stack}", "STACK") if words else ""
-    said = [str(shape["description"])] if "description" in shape else []
+    own = shape.get("description") or SAID.get((model, field))
+    said = [str(own)] if own else []
     return cell("; ".join([*said, *([how] if how else [])])) or " "
 
 
@@ -121,13 +142,15 @@ def _form(shape: Schema, models: Mapping[str, Schema]) -> str:
     if kind == "object":
         inner = shape.get("additionalProperties")
         return f"mapping to {_form(inner, models)}" if isinstance(inner, dict) and inner else "mapping"
+    if shape.get("pattern") in KNOWN:
+        return KNOWN[str(shape["pattern"])]
     pattern = f", {code(shape['pattern'])}" if "pattern" in shape else ""
     word = {"string": "text", "integer": "whole number", "number": "number", "boolean": "`true` or `false`"}[kind]
     return f"{word}{_bounds(shape, 'minimum', 'maximum')}{pattern}"
 
 
 def _plural(form: str) -> str:
-    return {"section": "sections", "text": "texts"}.get(form, form)
+    return {"section": "sections", "text": "texts", "IPv4 address": "IPv4 addresses"}.get(form, form)
 
 
 def _bounds(shape: Schema, low: str, high: str) -> str:

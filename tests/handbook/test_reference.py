@@ -14,11 +14,13 @@ from pydantic import BaseModel
 from cloudctl.app import app
 from cluster import phases, versions
 from cluster.settings.model import Settings
+from cluster.settings.schema import stack_schema
 from handbook.nav import nav
 from handbook.page import ROOT, Page
 from handbook.pages import SEE_ALSO, all_pages, generated
 from handbook.reference import commands, policies, runbooks, settings, tasks
 from handbook.reference import versions as matrix
+from handbook.reference.fields import SAID
 from policies import POLICIES
 
 
@@ -56,7 +58,9 @@ def test_every_field_of_the_settings_is_on_the_page() -> None:
         ("provisioner", ["kubespray", "kubeadm", "k3s", "existing"]),
         ("retention_days", ["whole number", "<code>30</code>"]),
         ("vcpus_per_core", ["number", "1.0"]),
-        ("mmio_window", ["auto", "MiB|GiB|TiB"]),
+        ("mmio_window", ["auto", "size, as `12GiB`"]),
+        ("hugepages", ["2MiB", "1GiB"]),
+        ("uri", ["qemu(\\+(ssh|tls"]),
         ("siblings", ["required", "list", "refuses a group with anything else in it"]),
         ("mlflow_admin_password", ["secret", "required", "cloudctl init"]),
         ("digest", ["SHA-256", "64 hex digits"]),
@@ -66,6 +70,15 @@ def test_a_field_says_its_form_default_and_meaning(row: str, parts: list[str]) -
     (found, *_) = re.findall(rf"^\| `{row}` .*$", settings.page().text, re.MULTILINE)
     for part in parts:
         assert part in unescape(found), found
+
+
+def test_every_field_says_something_and_nothing_is_said_twice() -> None:
+    for line in settings.page().text.splitlines():
+        if line.startswith("| `"):
+            assert line.split(" | ")[-1].strip(" |"), line
+    models = stack_schema()["$defs"]
+    for model, field in SAID:
+        assert "description" not in models[model]["properties"][field], (model, field)
 
 
 def test_every_command_and_every_option_is_on_the_page() -> None:
