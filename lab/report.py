@@ -48,6 +48,7 @@ def say_next(console: Console, stack: str, env_file: str) -> None:
     console.print("\n[bold]next[/]")
     for words, why in (
         ("make lab-status" + ("" if stack == "prod" else f" STACK={stack}"), "the table above, again"),
+        (f"bin/cloudctl report --lab --stack {stack}", "the same as one page: times, tasks, hosts, GPUs"),
         (f"source {env_file}", "then plain pulumi and bin/cloudctl work on this rehearsal"),
         ("make lab HOST=lab/hosts/gpus-held.yaml", "a host that must be refused (after make lab-down)"),
         (f"make lab-down STACK={stack}", "take it all down, leave nothing"),
