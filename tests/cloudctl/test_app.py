@@ -56,6 +56,7 @@ def test_the_commands_are_those_of_the_requirement() -> None:
             "net",
             "models",
             "recover",
+            "report",
             "explain",
         )
     }
@@ -189,3 +190,10 @@ def test_nodes_are_ready_as_the_api_says(project: Project, monkeypatch: pytest.M
     assert nodes(project, answer(1, err="connection refused"), monkeypatch) == "kubectl: connection refused"
     assert "did not answer" in nodes(project, late, monkeypatch)
     assert "no kubectl" in nodes(project, answer(0), monkeypatch, kubectl=False)
+
+
+def test_the_version_is_the_projects_own(cloudctl: Run) -> None:
+    from cloudctl.release import version
+
+    result = cloudctl("--version")
+    assert (result.exit_code, result.stdout) == (0, f"cloudctl {version()}\n")
