@@ -14,6 +14,8 @@ _CODE = re.compile(r"(^ *```.*?^ *```[^\S\n]*$|``.+?``|`[^`\n]+`)", re.DOTALL | 
 _ITEM = re.compile(r"^( *)([-*+]|\d{1,9}[.)])( +)(?=\S)")
 _MARKS = {ord(mark): f"&#{ord(mark)};" for mark in "|*_`[]\\~!"}
 """What Markdown would read inside of HTML as well."""
+_RUN = re.compile(r"^<!-- executed: (.+?) -->\n", re.MULTILINE)
+_NOT_RUN = re.compile(r"^<!-- not executed: (.+?) -->\n", re.MULTILINE)
 _FENCE = re.compile(r"^ *```")
 
 
@@ -21,6 +23,19 @@ def outside_code(text: str, change: Callable[[str], str]) -> str:
     """Return a text with ``change`` made to what is neither fenced nor between backticks."""
     parts = _CODE.split(text)
     return "".join(part if number % 2 else change(part) for number, part in enumerate(parts))
+
+
+def marks(text: str) -> str:
+    """Return a text in which the comments that say what a test runs can be seen.
+
+    ``<!-- executed: lab -->`` stands right above a block, ``<!-- not executed: why -->`` likewise.
+    """
+
+    def change(part: str) -> str:
+        part = _RUN.sub(lambda match: f'<p class="ran">Run by a test, in the {escape(match[1])}</p>\n\n', part)
+        return _NOT_RUN.sub(lambda match: f'<p class="ran">Not run by a test: {escape(match[1])}</p>\n\n', part)
+
+    return outside_code(text, change)
 
 
 def cell(text: str) -> str:

@@ -36,7 +36,11 @@ def all_pages() -> list[Page]:
     places |= {page.source: page.path for page in files}
     made = generated({page.path for page in own})
     prepared = [links.relink(_see_also(page, made), places) for page in own]
-    return [*(Page(each.path, markdown.lists(each.text), each.source) for each in prepared), *made, *files]
+    return [
+        *(Page(each.path, markdown.marks(markdown.lists(each.text)), each.source) for each in prepared),
+        *made,
+        *files,
+    ]
 
 
 def written() -> list[Page]:

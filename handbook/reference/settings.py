@@ -78,7 +78,7 @@ def _section(name: str, value: Schema, models: Mapping[str, Schema]) -> list[str
             parts.append(f"### {path}\n")
         parts.append(f"{model.get('description', '')}\n")
         rows = [_row(title, field, shape, model, models) for field, shape in model.get("properties", {}).items()]
-        parts.append(table(["Field", "Form", "Default", "What it says"], rows))
+        parts.append(table(["Field", "What it says", "Form", "Default"], rows))
     if not found:
         parts.append(table(["Form", "Default"], [[_form(value, models), _default(value, required=False)]]))
     return parts
@@ -105,7 +105,7 @@ def _models(value: Schema) -> list[tuple[str, str]]:
 
 def _row(model: str, field: str, shape: Schema, whole: Schema, models: Mapping[str, Schema]) -> list[str]:
     required = field in whole.get("required", ())
-    return [f"`{field}`", _form(shape, models), _default(shape, required=required), _said(model, field, shape)]
+    return [f"`{field}`", _said(model, field, shape), _form(shape, models), _default(shape, required=required)]
 
 
 def _said(model: str, field: str, shape: Schema) -> str:

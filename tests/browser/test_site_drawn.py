@@ -49,8 +49,12 @@ def address(site: Path) -> Iterator[str]:
     server.shutdown()
 
 
-LOOKS = [*((name, width, False) for name in PAGES for width in (WIDE, NARROW)), ("reference/tasks", WIDE, True)]
-"""One page in the dark will do: the theme is the same on all."""
+LOOKS = [
+    *((name, width, False) for name in PAGES for width in (WIDE, NARROW)),
+    ("reference/tasks", WIDE, True),
+    ("reference/settings", NARROW, True),
+    ("tutorials/first-model", WIDE, True),
+]
 
 
 @pytest.mark.parametrize(("name", "width", "dark"), LOOKS)

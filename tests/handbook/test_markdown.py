@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from handbook import links
-from handbook.markdown import cell, code, lists, outside_code, table
+from handbook.markdown import cell, code, lists, marks, outside_code, table
 from handbook.page import ROOT, Page
 from handbook.pages import written
 
@@ -125,6 +125,16 @@ def test_nested_lists_keep_their_depth(items: list[tuple[int, str, bool]]) -> No
             lines.append(f"{'  ' * deepest}  and more of it")
     text = "\n".join(lines) + "\n\nAfter.\n"
     assert _site(text) == _github(text)
+
+
+def test_what_a_test_runs_can_be_seen_in_the_site() -> None:
+    text = marks(
+        "Do:\n\n<!-- executed: lab, exit 1 -->\n```\nmake lab\n```\n\n<!-- not executed: it <asks> -->\n```\nrm x\n```\n"
+    )
+    html = markdown.markdown(text, extensions=_extensions())
+    assert html.count("<pre>") == 2
+    assert '<p class="ran">Run by a test, in the lab, exit 1</p>' in html
+    assert "Not run by a test: it &lt;asks&gt;</p>" in html
 
 
 def test_code_is_left_alone() -> None:
