@@ -128,9 +128,8 @@ def test_nested_lists_keep_their_depth(items: list[tuple[int, str, bool]]) -> No
 
 
 def test_what_a_test_runs_can_be_seen_in_the_site() -> None:
-    text = marks(
-        "Do:\n\n<!-- executed: lab, exit 1 -->\n```\nmake lab\n```\n\n<!-- not executed: it <asks> -->\n```\nrm x\n```\n"
-    )
+    run = "Do:\n\n<!-- executed: lab, exit 1 -->\n```\nmake lab\n```\n\n"
+    text = marks(run + "<!-- not executed: it <asks> -->\n```\nrm x\n```\n")
     html = markdown.markdown(text, extensions=_extensions())
     assert html.count("<pre>") == 2
     assert '<p class="ran">Run by a test, in the lab, exit 1</p>' in html

@@ -188,7 +188,8 @@ def test_hooks_are_local_and_cover_every_linter() -> None:
     (repo,) = load(HOOKS)["repos"]
     assert repo["repo"] == "local"
     entries = {hook["entry"] for hook in repo["hooks"]}
-    assert entries == {f"make {target}" for target in TARGETS if target.startswith("lint-")} | {"make types", "make docs"}
+    wanted = {f"make {target}" for target in TARGETS if target.startswith("lint-")} | {"make types", "make docs"}
+    assert entries == wanted
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-services.txt"])
