@@ -61,7 +61,12 @@ def _networks(plan: HostPlan) -> Iterator[Finding]:
 def _routes(plan: HostPlan) -> Iterator[Finding]:
     """A route into our network leads the host's traffic past our VMs; one to a larger network loses only a part."""
     cidr = plan.limits.cidr
-    bridges = {network.bridge for network in plan.facts.networks}
+    # Of our own network, and of one that is told already; whatever else lies behind a bridge is in the way by its route.
+    bridges = {
+        each.bridge
+        for each in plan.facts.networks
+        if is_ours(each, plan.owner, plan.host) or (each.cidr and cidr and clash(each.cidr, cidr))
+    }
     for network, interface in plan.facts.routes.items():
         if cidr is None or interface in bridges or not clash(network, cidr):
             continue

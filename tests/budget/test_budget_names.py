@@ -93,6 +93,12 @@ def test_an_interface_of_the_host_in_the_same_range(route: str, severity: str, h
     assert "ip -4 route" in found.remedy
 
 
+def test_a_network_whose_range_is_not_known_hides_no_route(host: HostFacts, judged: Judged) -> None:
+    hidden = network(cidr=None).model_copy(update={"name": "lab", "bridge": "virbr9"})
+    found = judged(host.model_copy(update={"networks": (hidden,), "routes": {CIDR: "virbr9"}}))
+    assert "by interface virbr9" in only(found, "network-overlap").message
+
+
 def test_on_a_bridge_the_host_is_in_the_same_network_on_purpose(
     host: HostFacts, judged: Judged, prod: Settings
 ) -> None:
