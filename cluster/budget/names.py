@@ -61,7 +61,7 @@ def _networks(plan: HostPlan) -> Iterator[Finding]:
 def _routes(plan: HostPlan) -> Iterator[Finding]:
     """A route into our network leads the host's traffic past our VMs; one to a larger network loses only a part."""
     cidr = plan.limits.cidr
-    # Of our own network, and of one that is told already; whatever else lies behind a bridge is in the way by its route.
+    # Of our own network, and of one that is told already; whatever else is behind a bridge is in the way by its route.
     bridges = {
         each.bridge
         for each in plan.facts.networks
