@@ -7,6 +7,7 @@ to libvirt, Kubernetes and a disk's label. The requirement's texts say "GB" wher
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
@@ -47,6 +48,17 @@ def host_cpus(text: str) -> list[int]:
         first, _, last = part.partition("-")
         found += range(int(first), int(last or first) + 1)
     return found
+
+
+def cpu_list(cpus: Sequence[int]) -> str:
+    """Return host CPUs as ``host_cpus`` reads them, ``4-7,12``, in their order."""
+    parts: list[list[int]] = []
+    for cpu in cpus:
+        if parts and cpu == parts[-1][-1] + 1:
+            parts[-1].append(cpu)
+        else:
+            parts.append([cpu])
+    return ",".join(f"{part[0]}-{part[-1]}" if len(part) > 1 else str(part[0]) for part in parts)
 
 
 def parse_mib(value: object) -> int:

@@ -5,12 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cluster.budget import Finding, HostLimits, HostPlan, demands_from, judge, limits_from, nearest_fit, refusals, sums
+from cluster.budget import (
+    Also,
+    Change,
+    Finding,
+    HostLimits,
+    HostPlan,
+    demands_from,
+    judge,
+    limits_from,
+    nearest_fit,
+    refusals,
+    sums,
+)
 from cluster.budget.capacity import Sum
 from cluster.host.model import HostFacts
 from cluster.leases.claims import Claims
 from cluster.settings.model import Machine, Settings
 from cluster.types import format_mib, gb
+from cluster.vm import pinning
 
 
 def report(
@@ -29,6 +42,7 @@ def report(
     findings = judge(judged, facts, limits, owner)
     smaller = any(each.code != "fact-unknown" for each in refusals(findings))  # a lease is no matter of size
     findings += claims.findings(judged, facts, limits) if claims else []
+    findings += pinning(settings, facts) if not unknown else []
     rows = []
     for name, each in facts.items():
         here = [demand for demand in demands if demand.host == name]
@@ -44,7 +58,7 @@ def report(
         "fits": False if refused else None if unknown or unread else True,
         "hosts": rows,
         "findings": [_finding(each) for each in findings],
-        "nearest": _nearest(settings, facts, owner, limits) if smaller and not unknown else None,
+        "nearest": _nearest(settings, facts, owner, limits, claims) if smaller and not unknown else None,
         "unknown": unknown,
     }
 
@@ -87,17 +101,31 @@ def _finding(finding: Finding) -> dict[str, Any]:
     }
 
 
+def also(facts: Mapping[str, HostFacts], limits: Mapping[str, HostLimits], claims: Claims | None) -> Also:
+    """Return what the program refuses besides the verdict: by leases and the cards that were seen, and by pins."""
+    return lambda plan: [
+        *(claims.findings(demands_from(plan), facts, limits) if claims else []),
+        *pinning(plan, facts),
+    ]
+
+
+def change(each: Change) -> dict[str, Any]:
+    """Return a change to the settings as data."""
+    return {"path": each.path, "before": _plain(each.before), "after": _plain(each.after), "why": each.why}
+
+
 def _nearest(
-    settings: Settings, facts: Mapping[str, HostFacts], owner: str, limits: Mapping[str, HostLimits]
+    settings: Settings,
+    facts: Mapping[str, HostFacts],
+    owner: str,
+    limits: Mapping[str, HostLimits],
+    claims: Claims | None,
 ) -> dict[str, Any]:
-    found = nearest_fit(settings, facts, owner, limits)
+    found = nearest_fit(settings, facts, owner, limits, also(facts, limits, claims))
     return {
         "fits": found.fits,
         "reasons": list(found.reasons),
-        "changes": [
-            {"path": each.path, "before": _plain(each.before), "after": _plain(each.after), "why": each.why}
-            for each in found
-        ],
+        "changes": [change(each) for each in found],
         "machines": [_machine(machine) for machine in found.settings.machines] if found.fits else [],
     }
 

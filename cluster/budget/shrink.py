@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from cluster.budget.capacity import capacity
@@ -13,15 +13,14 @@ from cluster.budget.plan import HostPlan
 from cluster.settings.model import Machine
 from cluster.types import MIB_PER_GIB, mib
 
-SMALLEST = {
-    "control-plane": {"cores": 2, "memory": 4 * MIB_PER_GIB, "disk": 40 * MIB_PER_GIB},
-    "worker": {"cores": 2, "memory": 4 * MIB_PER_GIB, "disk": 40 * MIB_PER_GIB},
-    "gpu-worker": {"cores": 2, "memory": 4 * MIB_PER_GIB, "disk": 40 * MIB_PER_GIB},
-}
-"""What a machine of a role is never shrunk below: cores, MiB of memory, MiB of disk."""
+RESOURCES = ("cores", "memory", "disk")
+SMALLEST = {"cores": 2, "memory": 4 * MIB_PER_GIB, "disk": 40 * MIB_PER_GIB}
+"""What a machine is never shrunk below: cores, MiB of memory, MiB of disk. One that is planned smaller stays so."""
+
+Least = Mapping[int, Mapping[str, int]]
+"""By a machine's index: the least of each resource that it may be shrunk to."""
 
 _STEP = {"cores": 1, "memory": MIB_PER_GIB, "disk": MIB_PER_GIB}
-_DROP_FIRST = ("worker", "gpu-worker", "control-plane")
 
 
 @dataclass(frozen=True)
@@ -51,41 +50,78 @@ def room_for(plan: HostPlan) -> Room | None:
     )
 
 
-def shrink(machines: Mapping[int, Machine], room: Room) -> dict[int, Machine]:
-    """Return the machines that fit: all if they can, each as large as it can be; else without the last workers."""
-    kept = dict(machines)
-    for index in _drop_order(machines):
-        if _fits(kept.values(), room):
+def least_of(
+    machines: Mapping[int, Machine], floors: Mapping[str, Mapping[str, int]], standing: Collection[str]
+) -> Least:
+    """Return what each machine may be shrunk to.
+
+    ``floors``: role -> resource -> what its pods need. A VM in ``standing`` is there, and a disk never shrinks.
+    """
+    found = {}
+    for index, machine in machines.items():
+        floor = floors.get(machine.role, {})
+        least = {each: max(SMALLEST[each], floor.get(each, 0)) for each in RESOURCES}
+        if machine.name in standing:
+            least["disk"] = int(machine.disk)
+        found[index] = {each: min(int(getattr(machine, each)), size) for each, size in least.items()}
+    return found
+
+
+def fewest(machines: Mapping[int, Machine], room: Room, least: Least) -> set[int]:
+    """Return the indexes of the machines that stay where all of them, as small as they may be, do not fit.
+
+    They go from the last one up: workers without GPUs, then GPU workers but one, then control planes but one. What is
+    left then is the smallest cluster; where even that does not fit, its worker goes, and then the control plane. Those
+    for which there is room all the same once it fits come back.
+    """
+    kept = set(machines)
+    gone: list[int] = []
+    for index in _leaving(machines):
+        if _fits(kept, room, least):
             break
-        del kept[index]
-    for resource in _STEP:
-        kept = _scaled(kept, resource, getattr(room, resource))
+        kept.remove(index)
+        gone.append(index)
+    for index in gone:
+        if _fits(kept | {index}, room, least):
+            kept.add(index)
     return kept
 
 
-def _drop_order(machines: Mapping[int, Machine]) -> list[int]:
-    return sorted(machines, key=lambda index: (_DROP_FIRST.index(machines[index].role), -index))
+def _fits(indexes: set[int], room: Room, least: Least) -> bool:
+    return all(sum(least[index][each] for index in indexes) <= getattr(room, each) for each in RESOURCES)
 
 
-def _least(machine: Machine, resource: str) -> int:
-    return min(int(getattr(machine, resource)), SMALLEST[machine.role][resource])
+def scaled(machines: Mapping[int, Machine], room: Room, least: Least) -> dict[int, Machine]:
+    """Return the machines, each as large as it can be: the excess of a resource is taken from the workers first."""
+    found = dict(machines)
+    for resource in RESOURCES:
+        found = _scaled(found, resource, getattr(room, resource), least)
+    return found
 
 
-def _fits(machines: Iterable[Machine], room: Room) -> bool:
-    machines = list(machines)
-    return all(sum(_least(each, resource) for each in machines) <= getattr(room, resource) for resource in _STEP)
+def _leaving(machines: Mapping[int, Machine]) -> Iterator[int]:
+    def of(role: str) -> list[int]:
+        return sorted((index for index, machine in machines.items() if machine.role == role), reverse=True)
+
+    control, plain, gpu = of("control-plane"), of("worker"), of("gpu-worker")
+    last = gpu or plain
+    yield from plain if gpu else ()
+    yield from last[:-1]
+    yield from control[:-1]
+    yield from last[-1:]
+    yield from control[-1:]
 
 
-def _scaled(machines: Mapping[int, Machine], resource: str, room: int) -> dict[int, Machine]:
+def _scaled(machines: Mapping[int, Machine], resource: str, room: int, least: Least) -> dict[int, Machine]:
     """Take the excess of one resource from the workers, in proportion to what they can give, then from the rest."""
     sizes = {index: int(getattr(machine, resource)) for index, machine in machines.items()}
     excess = sum(sizes.values()) - room
     workers = [index for index, machine in machines.items() if machine.role != "control-plane"]
     control = [index for index in machines if index not in set(workers)]
     for tier in (workers, control):
-        left = sum(sizes[index] - _least(machines[index], resource) for index in tier)
+        left = sum(sizes[index] - least[index][resource] for index in tier)
         for index in tier:
-            spare = sizes[index] - _least(machines[index], resource)
+            spare = sizes[index] - least[index][resource]
             if excess <= 0 or spare <= 0:
                 continue
             share = -(-min(excess, left) * spare // left)

@@ -89,7 +89,9 @@ class Settings(Section):
         """The models as they are served: with their CPU variants where the machines' GPUs do not reach."""
         from cluster.settings.served import served
 
-        return served(self.models, None if self.kubernetes.provisioner == "existing" else self.gpu_count)
+        if self.kubernetes.provisioner == "existing":
+            return served(self.models, None)
+        return served(self.models, self.gpu_count, max((len(machine.gpus) for machine in self.machines), default=0))
 
     def by_role(self, role: str) -> tuple[Machine, ...]:
         """Return the machines of a role, in the file's order."""

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from cluster.settings.model import CpuVariant, Model, ModelUri
 
 
-def served(models: Sequence[Model], gpu_count: int | None) -> tuple[Model, ...]:
+def served(models: Sequence[Model], gpu_count: int | None, most: int | None = None) -> tuple[Model, ...]:
     """Return the models in the file's order, which decides who gets a GPU first; each keeps its name.
 
     ``gpu_count``: GPUs of all machines; None: not known (a cluster that exists already), every model stays as written.
+    ``most``: GPUs of the machine that has most of them, where a replica must find all of its own; None: as many as all.
     Models that may not fall back are counted first: they are refused where they do not fit, so nobody takes theirs.
     """
     if gpu_count is None:
@@ -20,7 +21,7 @@ def served(models: Sequence[Model], gpu_count: int | None) -> tuple[Model, ...]:
     for model in models:
         if not _may_fall_back(model):
             found.append(model)
-        elif _least(model) <= free:
+        elif _least(model) <= free and (most is None or model.gpus <= most):
             free -= _least(model)
             found.append(model)
         else:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from cluster.problems import Problem
-from cluster.settings.draft import Draft
+from cluster.settings.draft import Draft, Part
+from cluster.settings.model import Machine, Model
+from cluster.settings.served import served
 from cluster.types import format_mib
 
 _STORES = ("object_store", "database", "monitoring")
@@ -38,25 +40,43 @@ def _gpus(draft: Draft) -> Iterator[Problem]:
         yield Problem("models", None, reason, "lower gpus or min_replicas, or add GPUs to machines of role gpu-worker")
 
 
+def too_large(model: Model, machines: Sequence[Machine]) -> list[tuple[str, object, str, str]]:
+    """Return field, value, reason and remedy of what no machine can carry of a replica: it must fit on one.
+
+    With GPUs, on one that has GPUs; without, on any that runs pods. Whether there are GPUs is not looked at.
+    """
+    roles = ("gpu-worker",) if model.gpus else ("worker", "gpu-worker")
+    nodes = [machine for machine in machines if machine.role in roles]
+    if not nodes:
+        return []  # refused elsewhere where GPUs are asked; a single node of k3s runs pods itself
+    found: list[tuple[str, object, str, str]] = []
+    memory, cores = max(node.memory for node in nodes), max(node.cores for node in nodes)
+    if model.memory >= memory:
+        reason = f"does not fit on any {' or '.join(roles)}: the largest has {format_mib(memory)}, its system included"
+        found.append(("memory", format_mib(model.memory), reason, "lower it, or raise memory of that machine"))
+    if model.cores > cores:
+        reason = f"is more than any {' or '.join(roles)} has ({cores})"
+        found.append(("cores", model.cores, reason, f"write cores: {cores} or less"))
+    return found
+
+
 def _nodes(draft: Draft) -> Iterator[Problem]:
-    """A replica must fit on one machine that runs pods; with GPUs, on one that has GPUs."""
+    """Each model as it is served: one that falls back to the CPU, in its CPU variant."""
     if not draft.machines.complete("role", "memory", "cores"):
         return
-    for model in draft.models.having("gpus", "memory", "cores"):
-        roles = ("gpu-worker",) if model.value.gpus else ("worker", "gpu-worker")
-        nodes = [machine.value for machine in draft.machines if machine.value.role in roles]
-        if not nodes:
-            continue  # refused elsewhere where GPUs are asked; a single node of k3s runs pods itself
-        memory, cores = max(node.memory for node in nodes), max(node.cores for node in nodes)
-        if model.value.memory >= memory:
-            asked = format_mib(model.value.memory)
-            reason = (
-                f"does not fit on any {' or '.join(roles)}: the largest has {format_mib(memory)}, its system included"
-            )
-            yield Problem(f"{model.path}.memory", asked, reason, "lower it, or raise memory of that machine")
-        if model.value.cores > cores:
-            reason = f"is more than any {' or '.join(roles)} has ({cores})"
-            yield Problem(f"{model.path}.cores", model.value.cores, reason, f"write cores: {cores} or less")
+    machines = [machine.value for machine in draft.machines]
+    for model, value in _as_served(draft):
+        if model.has("gpus", "memory", "cores"):
+            for field, asked, reason, remedy in too_large(value, machines):
+                yield Problem(f"{model.path}.{field}", asked, reason, remedy)
+
+
+def _as_served(draft: Draft) -> Iterator[tuple[Part[Model], Model]]:
+    total = draft.gpu_total()
+    every = [model.value for model in draft.models]
+    if total is not None and all(not model.bad for model in draft.models):
+        every = list(served(every, total, max((len(parts.items) for parts in draft.gpus.values()), default=0)))
+    yield from zip(draft.models, every, strict=True)
 
 
 def _stores(draft: Draft) -> Iterator[Problem]:
