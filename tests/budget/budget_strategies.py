@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import reject
 from hypothesis import strategies as st
 
 from cluster.budget import GpuDemand, VmDemand
 from cluster.host.model import HostFacts
 from cluster.identity import libvirt_uuid
+from cluster.problems import InputError
+from cluster.settings.load import from_mapping
 from cluster.settings.model import Settings
 
 OWNER = "cloud/prod"
@@ -141,33 +144,122 @@ def plans(draw: st.DrawFn, most: int = 5) -> list[VmDemand]:
     return [draw(demands(index)) for index in range(1, draw(st.integers(1, most)) + 1)]
 
 
+SIZES = {"control-plane": (1, 8), "worker": (1, 24), "gpu-worker": (2, 24)}
+RUNTIMES = ("mlserver", "vllm", "huggingface")
+
+
 @st.composite
-def stacks(draw: st.DrawFn) -> Settings:
-    """Return settings with control planes, workers and GPU workers on one host or two."""
-    names = ["workstation", "workstation-2"][: draw(st.integers(1, 2))]
+def carriers(draw: st.DrawFn, name: str = HOST) -> HostFacts:
+    """Return a host that is in order: small or large, with VMs of others, with cards of any sort."""
+    slots = SLOTS[: draw(st.integers(0, len(SLOTS)))]
+    gpus = [{**draw(gpu(slot, number)), "iommu_group": number} for number, slot in enumerate(slots)]
+    cores = draw(st.integers(8, 96))
+    raw: dict[str, Any] = {
+        "name": name,
+        "cpu": {
+            "vendor": "amd",
+            "model": "cpu",
+            "cores": cores,
+            "threads": draw(st.sampled_from([None, cores, 2 * cores])),
+            "virtualization": True,
+        },
+        "memory": f"{draw(st.integers(16, 256))}GiB",
+        "iommu": draw(st.sampled_from([True] * 4 + [False])),
+        "pools": [{"name": "/", "path": "/", "capacity": f"{draw(st.integers(250, 2000))}GiB", "allocated": "1MiB"}],
+        "bridges": ["br0"],
+        "nics": [{"name": "eno1", "mbps": 10000}],
+        "gpus": [{**each, "compute_capability": each["compute_capability"] or "8.6"} for each in gpus],
+        "iommu_groups": [draw(group(slot, number)) for number, slot in enumerate(slots)],
+        "domains": [draw(domain(each)) for each in draw(st.lists(st.sampled_from(NAMES), max_size=2, unique=True))],
+    }
+    return HostFacts.model_validate(raw)
+
+
+@st.composite
+def machines(draw: st.DrawFn, names: list[str]) -> list[dict[str, Any]]:
+    """Return control planes, workers and GPU workers that contradict nothing by themselves."""
     roles = ["control-plane"] * draw(st.sampled_from([1, 1, 3]))
-    roles += ["worker"] * draw(st.integers(0, 2)) + ["gpu-worker"] * draw(st.integers(0, 3))
-    machines = [
-        {
-            "name": f"{role.split('-')[0]}-{index}",
+    gpu_workers = draw(st.integers(0, 3))
+    roles += ["worker"] * draw(st.integers(0 if gpu_workers else 1, 2)) + ["gpu-worker"] * gpu_workers
+    cards = {name: list(CARDS) for name in names}
+    found = []
+    for index, role in enumerate(roles):
+        cores = draw(st.integers(*SIZES[role]))
+        host = draw(st.sampled_from(names))
+        machine = {
+            "name": draw(st.sampled_from(NAMES)) if index == 0 else f"{role.split('-')[0]}-vm-{index}",
             "role": role,
-            "host": draw(st.sampled_from(names)),
-            "cores": draw(st.integers(1, 24)),
-            "memory": f"{draw(st.integers(1, 64))}GiB",
+            "host": host,
+            "cores": cores,
+            "memory": f"{draw(st.integers(2, 64))}GiB",
             "disk": f"{draw(st.integers(10, 400))}GiB",
             "address": f"192.168.200.{11 + index}",
-            "gpus": [
-                {"address": card, "siblings": draw(st.sampled_from(["auto", ["0000:41:00.1"]]))}
-                for card in draw(st.lists(st.sampled_from(CARDS), min_size=1, max_size=2))
-            ]
-            if role == "gpu-worker"
-            else [],
         }
-        for index, role in enumerate(roles)
-    ]
-    models = [
-        {"name": f"m-{i}", "uri": "s3://models/m", "version": "1", "gpus": i} for i in range(draw(st.integers(0, 3)))
-    ]
-    return Settings.model_validate(
-        {"hosts": [{"name": name} for name in names], "machines": machines, "models": models}
-    )
+        if draw(_rarely):
+            first = 32 * index
+            machine["cpu_pinning"] = f"{first}-{first + cores - 1}" if cores > 1 else str(first)
+        if role == "gpu-worker":
+            own = [cards[host].pop(0) for _ in range(draw(st.integers(1, 2))) if cards[host]]
+            if not own:
+                continue
+            siblings = st.sampled_from(["auto"] * 4 + [[f"{own[0].rpartition('.')[0]}.1"]])
+            machine["gpus"] = [{"address": card, "siblings": draw(siblings)} for card in own[:1]]
+            machine["gpus"] += [{"address": card, "siblings": "auto"} for card in own[1:]]
+            if draw(_rarely):
+                machine["mmio_window"] = "256GiB"
+        found.append(machine)
+    return found
+
+
+@st.composite
+def models(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Return models with and without GPUs, some of which may fall back to the CPU."""
+    found = []
+    for index in range(draw(st.integers(0, 3))):
+        runtime = draw(st.sampled_from(RUNTIMES))
+        gpus = draw(st.integers(1, 2)) if runtime == "vllm" else draw(st.integers(0, 1))
+        model: dict[str, Any] = {
+            "name": f"m-{index}",
+            "uri": "s3://models/m",
+            "version": "1",
+            "runtime": runtime,
+            "gpus": gpus,
+            "cores": draw(st.integers(1, 6)),
+            "memory": f"{draw(st.integers(1, 24))}GiB",
+            "min_replicas": draw(st.integers(0, 2)),
+            "max_replicas": 2,
+        }
+        if gpus and draw(st.booleans()):
+            model |= {"when_no_gpu": "cpu", "cpu_variant": {"memory": f"{draw(st.integers(1, 16))}GiB"}}
+        found.append(model)
+    return found
+
+
+@st.composite
+def stack_files(draw: st.DrawFn) -> dict[str, Any]:
+    """Return the sections of a stack on one host or two that no check of the settings refuses."""
+    names = [HOST, f"{HOST}-2"][: draw(st.integers(1, 2))]
+    raw: dict[str, Any] = {
+        "hosts": [{"name": name, "uri": f"qemu+ssh://{name}/system"} for name in names],
+        "network": {"api_address": "192.168.200.9"},
+        "machines": draw(machines(names)),
+        "models": draw(models()),
+    }
+    if len(names) > 1:
+        raw["network"] |= {"mode": "bridge", "bridge": "br0"}
+    if draw(_rarely):
+        raw["kubernetes"] = {"gpu_taint": True}
+    for section in ("object_store", "database", "monitoring"):
+        raw[section] = {"size": f"{draw(st.sampled_from([1, 5, 9, 40, 200]))}GiB"}
+    if draw(st.booleans()):
+        raw["hpc"] = {"name": "hpc", "shares_gpus": draw(st.booleans())}
+    try:
+        from_mapping(raw, "a generated stack", sealed=False)
+    except InputError:
+        reject()
+    return raw
+
+
+def stacks() -> st.SearchStrategy[Settings]:
+    """Return settings of such stacks."""
+    return stack_files().map(lambda raw: from_mapping(raw, "a generated stack", sealed=False))

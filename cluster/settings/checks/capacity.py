@@ -28,7 +28,10 @@ def _gpus(draft: Draft) -> Iterator[Problem]:
         return
     most = max((len(parts.items) for parts in draft.gpus.values()), default=0)
     for model in draft.models.having("gpus"):
-        if total and model.value.gpus > most and not (model.has("when_no_gpu") and model.value.when_no_gpu == "cpu"):
+        if model.value.gpus <= most or (model.has("when_no_gpu") and model.value.when_no_gpu == "cpu"):
+            continue
+        # without any GPU that is said below, unless the model has no replica that would count
+        if total or (model.has("min_replicas") and model.value.min_replicas == 0):
             reason = f"is more GPUs than one machine has ({most}), and a replica runs on one machine"
             yield Problem(f"{model.path}.gpus", model.value.gpus, reason, f"write gpus: {most} or less")
     if not draft.models.complete("gpus", "min_replicas", "when_no_gpu"):
