@@ -69,20 +69,18 @@ def nearest_fit(
     if not first:
         return NearestFit([], settings)
     taken: dict[str, frozenset[str]] = {}
-    while True:
-        more: dict[str, frozenset[str]] = {}
-        for rung in rungs(settings, ground, taken):
-            fitted = _plan(settings, rung, facts)
-            if fitted is None:
-                continue
-            judged, said = refused(fitted)
-            if not judged and not said:
-                return NearestFit(changes(settings, fitted, rung.machines, first), fitted)
-            more |= _refused_cards(demands_from(fitted), said, facts)
-        known = {host: cards | taken.get(host, frozenset()) for host, cards in more.items()}
-        if all(cards == taken.get(host) for host, cards in known.items()):
-            break
-        taken |= known
+    todo = rungs(settings, ground, taken)
+    while rung := next(todo, None):
+        fitted = _plan(settings, rung, facts)
+        if fitted is None:
+            continue
+        judged, said = refused(fitted)
+        if not judged and not said:
+            return NearestFit(changes(settings, fitted, rung.machines, first), fitted)
+        for host, cards in _refused_cards(demands_from(fitted), said, facts).items():
+            if cards - taken.get(host, frozenset()):
+                taken[host] = cards | taken.get(host, frozenset())
+                todo = rungs(settings, ground, taken)  # other cards are nearer than a smaller plan
     reasons = [str(finding) for finding in first]
     why = "nothing fits: " + " / ".join(reasons)
     return NearestFit([Change("machines", f"{len(settings.machines)} machines", None, why)], settings, reasons)
