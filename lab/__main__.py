@@ -14,6 +14,7 @@ from rich.console import Console
 
 from cluster.problems import InputError
 from lab.engine import Outcome, quiet, run
+from lab.lose import Kind
 from lab.progress import Progress
 from lab.recover import recover
 from lab.report import say_failed, say_next, say_refused
@@ -87,6 +88,40 @@ def down(stack: Stack = "prod", home: Home = ROOT / ".lab") -> None:
         quiet(place, "stack", "rm", stack, "--yes", "--preserve-config")
         console.print(f"[green]down[/]: {_counts(done)} in {done.seconds:.1f} s; nothing is left")
     shutil.rmtree(place.dir)
+
+
+@app.command()
+def lose(
+    kind: Annotated[Kind, typer.Argument(help="what: domain, disk or vm (of a VM), host, state, leases")],
+    name: Annotated[str, typer.Argument(help="which VM or host; nothing for state and leases")] = "",
+    stack: Stack = "prod",
+    home: Home = ROOT / ".lab",
+) -> None:
+    """Take something of the rehearsal away behind the engine's back, to try how it comes back."""
+    from lab.lose import lose as take
+
+    console.print(take(Workspace(stack, home.resolve()), kind, name), markup=False)
+
+
+@app.command()
+def runbook(
+    pages: Annotated[list[Path], typer.Argument(help="pages with marked blocks, as in docs/runbooks")],
+    home: Annotated[Path, typer.Option(help="an empty place for the rehearsals")] = ROOT / ".lab" / "runbooks" / "lab",
+) -> None:
+    """Carry out the marked blocks of runbook pages, step by step. Exit 1: a step does not hold."""
+    from lab.runbook.page import read
+    from lab.runbook.play import RunbookError, play
+    from lab.runbook.stage import Stage
+
+    stage = Stage(home.resolve())
+    read_all = [read(path) for path in pages]
+    try:
+        for page in read_all:
+            ran = play(page, stage.set(page), lambda line: console.print(line, markup=False, highlight=False))
+            console.print(f"[green]{page.path}[/]: {ran} blocks hold")
+    except RunbookError as error:
+        console.print(str(error), markup=False, highlight=False)
+        raise typer.Exit(1) from None
 
 
 @app.command()

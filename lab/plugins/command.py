@@ -24,6 +24,8 @@ from lab.plugins.protocol import UNKNOWN, Properties, Secret, plain
 LOCAL = "command:local:Command"
 REMOTE = "command:remote:Command"
 COPY = "command:remote:CopyToRemote"
+CONTROL_PLANE = "kubernetes-control-plane"
+"""The step after which a cluster answers."""
 _TABLE = "command"
 _CONNECTION_DEFAULTS = {"dialErrorLimit": 10, "perDialTimeout": 15, "port": 22, "user": "root"}
 
@@ -120,6 +122,10 @@ class Command(Plugin):
 
             environment = given.get("environment") or {}
             said = effect(self.store, self.config, str(text), environment) if word != "delete" else None
+            if word != "delete" and op.name == CONTROL_PLANE:
+                from lab.plugins.kubernetes_cluster import rose
+
+                rose(self.store)
             return {**outputs, "stdout": played(self.config, op.name) if said is None else said, "stderr": ""}
         request = _request(str(text), given, earlier)
         if op.kind == LOCAL:

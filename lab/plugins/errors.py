@@ -13,6 +13,10 @@ class UnavailableError(PluginError):
     """The connection broke off: nobody knows what became of the operation."""
 
 
+class UnreachableError(PluginError):
+    """The Kubernetes API does not answer."""
+
+
 class CancelledError(PluginError):
     """The engine told its plugins to stop."""
 

@@ -7,10 +7,12 @@ the real provider waits for the API server to say the same.
 
 from __future__ import annotations
 
+import os
+
 from lab.plugins.base import Failure, Operation, Plugin
 from lab.plugins.diff import Difference, compare, forced
-from lab.plugins.errors import PartlyDoneError, PluginError
-from lab.plugins.kubernetes_cluster import Cluster, ClusterState, active_cluster
+from lab.plugins.errors import PartlyDoneError, PluginError, UnreachableError
+from lab.plugins.kubernetes_cluster import Cluster, ClusterState, active_cluster, down
 from lab.plugins.kubernetes_objects import (
     api_version,
     check_object,
@@ -45,13 +47,18 @@ class Kubernetes(Plugin):
 
     @property
     def cluster(self) -> Cluster:
-        """The cluster behind the kubeconfig. Raises PluginError where there is none."""
+        """The cluster behind the kubeconfig. Raises PluginError where there is none, or where it does not answer."""
         kubeconfig = plain(self.settings.get("kubeconfig"))
         identity = None if kubeconfig is UNKNOWN or not kubeconfig else active_cluster(kubeconfig)
         if identity is None:
             raise PluginError(
                 "configured Kubernetes cluster is unreachable: unable to load Kubernetes client configuration from "
                 "kubeconfig file: its current-context names no cluster with a server"
+            )
+        if reason := down(self.store):
+            raise UnreachableError(
+                "configured Kubernetes cluster is unreachable: unable to load schema information from the API server: "
+                f'Get "{identity[0]}/openapi/v2": connect: connection refused ({reason})'
             )
         return Cluster(self.store, identity)
 
@@ -145,7 +152,16 @@ class Kubernetes(Plugin):
 
     def read(self, op: Operation) -> tuple[str, Properties, Properties] | None:
         """Look an object or release up by ``namespace/name``."""
-        state = self.cluster.now()
+        try:
+            state = self.cluster.now()
+        except UnreachableError:
+            if _forgets():
+                return None
+            raise PluginError(
+                "failed to read resource state due to unreachable cluster. If the cluster was deleted, you can remove"
+                " this resource from Pulumi state by rerunning the operation with the PULUMI_K8S_DELETE_UNREACHABLE"
+                ' environment variable set to "true"'
+            ) from None
         if op.kind == RELEASE:
             release = state.releases.get(op.id)
             if release is None:
@@ -167,11 +183,18 @@ class Kubernetes(Plugin):
 
     def delete(self, op: Operation) -> None:
         """Delete an object or uninstall a release. To miss an object is fine, to miss a release is an error."""
+        if down(self.store) and _forgets():
+            return
         with self.cluster.changing() as state:
             if op.kind == RELEASE:
                 delete_release(state, op)
             elif found := find(state, op):
                 state.remove(found[0])
+
+
+def _forgets() -> bool:
+    """Whether what is in a cluster that does not answer counts as gone, as the real provider is told it."""
+    return os.environ.get("PULUMI_K8S_DELETE_UNREACHABLE") == "true"
 
 
 if __name__ == "__main__":

@@ -41,6 +41,30 @@ def active_cluster(kubeconfig: object) -> tuple[str, str] | None:
     return str(cluster["server"]), str(cluster.get("certificate-authority-data", ""))
 
 
+DOWN = "kubernetes-down"
+"""Table with the reason why no cluster of the lab answers; it lies beside the clusters' own."""
+
+
+def fell(store: Store, *, gone: bool) -> None:
+    """Let the clusters of a lab answer no more; ``gone``: nothing of what was in them is left."""
+    if gone:
+        for path in store.world.glob("kubernetes-*.json"):
+            path.unlink()
+    with store.changing(DOWN) as table:
+        table["reason"] = "its control planes do not run"
+
+
+def rose(store: Store) -> None:
+    """Let them answer again: a control plane was installed."""
+    (store.world / f"{DOWN}.json").unlink(missing_ok=True)
+
+
+def down(store: Store) -> str | None:
+    """Return why no cluster answers, or None."""
+    reason = store.read(DOWN).get("reason")
+    return str(reason) if reason else None
+
+
 class Cluster:
     """The cluster behind a kubeconfig."""
 

@@ -215,6 +215,9 @@ def _bridge_reason(state: State, record: Record) -> str | None:
 
 
 def _disk_reason(state: State, record: Record) -> str | None:
+    for disk in record["disks"]:
+        if disk not in state.records("volumes"):
+            return f"Cannot access storage file '{disk}': No such file or directory"
     for other in state.records("domains").values():
         if other is not record and other["running"]:
             for disk in record["disks"]:
