@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cluster.remedies import Remedy, remedy_for
+from cluster.remedies import Remedy, kubernetes, remedy_for
 
 STACK = "pulumi:pulumi:Stack"
 
@@ -73,7 +73,7 @@ def explain(failures: Iterable[Failure], uri: str = "qemu:///system", stack: str
     """Return the distinct causes of some failures, in order; what a lost connection made of others is left out."""
     causes: dict[tuple[str, str], tuple[list[str], str, Remedy | None]] = {}
     for failure in failures:
-        remedy = remedy_for(failure.text, uri, stack)
+        remedy = _remedy(failure.text, uri, stack)
         key = (remedy.reason, remedy.remedy) if remedy else (failure.text, "")
         resources, _, _ = causes.setdefault(key, ([], failure.text, remedy))
         shown = f"{failure.name} ({failure.type.rsplit(':', 1)[-1]})"
@@ -82,6 +82,13 @@ def explain(failures: Iterable[Failure], uri: str = "qemu:///system", stack: str
     found = [Explanation(tuple(names), text, remedy) for names, text, remedy in causes.values()]
     lost = any(each.remedy and each.remedy.fault == "connection-lost" for each in found)
     return [each for each in found if not (lost and each.remedy and each.remedy.fault in ECHOES)]
+
+
+def _remedy(text: str, uri: str, stack: str) -> Remedy | None:
+    """Return what is known of an error; in a Kubernetes step the same words mean another thing than on a host."""
+    if "kubernetes step " in text:
+        return remedy_for(text, uri, stack, kubernetes.FAULTS)
+    return remedy_for(text, uri, stack)
 
 
 def _from_events(lines: Sequence[str]) -> Log:

@@ -22,6 +22,9 @@ _NOT_TOLD = ("[secret]", "04da6b54-80e4-46f7-96ec-b56ff0331ba9")
 """How a preview prints a secret, and a value that only the update will know (the engine's mark for an unknown
 string)."""
 
+_WHOLE = frozenset({"libvirt:index/volume:Volume", "libvirt:index/domain:Domain"})
+"""Kinds that are only taken up with all of their inputs known."""
+
 
 @dataclass(frozen=True)
 class Recovery:
@@ -80,7 +83,8 @@ def with_strays(export: Mapping[str, Any], preview: Mapping[str, Any]) -> dict[s
 
     A provider that loses its connection, or dies, may have made something that the engine then forgets without a trace.
     ``preview`` is what ``pulumi preview --json`` prints. What it masks or does not know is left out: the refresh
-    reads it.
+    reads it. A disk or VM of which something is not known yet waits for another round: what it stands on is found first,
+    and an input that is missing would be taken for a change, by which it is made anew.
     """
     mended = copy.deepcopy(dict(export))
     deployment = mended.get("deployment") or {}
@@ -94,7 +98,7 @@ def with_strays(export: Mapping[str, Any], preview: Mapping[str, Any]) -> dict[s
         wanted = step["op"] == "create" and new.get("custom") and new.get("provider") in providers
         if not wanted or new["urn"] in told or new.get("parent") not in known:
             continue
-        if new["type"].startswith(("command:", "pulumi:")):
+        if new["type"].startswith(("command:", "pulumi:")) or (new["type"] in _WHOLE and _hidden(new.get("inputs"))):
             continue
         needs = new.get("propertyDependencies") or {}
         stray = {
@@ -107,6 +111,13 @@ def with_strays(export: Mapping[str, Any], preview: Mapping[str, Any]) -> dict[s
         pending.append({"resource": stray, "type": "creating"})
     deployment["pending_operations"] = pending
     return mended
+
+
+def _hidden(value: Any) -> bool:
+    """Whether a preview hides, or cannot tell, a part of a value."""
+    if isinstance(value, dict):
+        return any(map(_hidden, value.values()))
+    return any(map(_hidden, value)) if isinstance(value, list) else value in _NOT_TOLD
 
 
 def _known(value: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from cluster.problems import InputError
+from cluster.problems import InputError, Problem
 from lab.engine import Outcome, quiet, run
 from lab.lose import Kind
 from lab.progress import Progress
@@ -26,6 +26,7 @@ console = Console(soft_wrap=True)
 
 Stack = Annotated[str, typer.Option(help="which stack: prod or dev")]
 Home = Annotated[Path, typer.Option(help="where rehearsals live")]
+RUNBOOKS = ROOT / ".lab" / "runbooks"
 
 
 @app.command()
@@ -106,15 +107,16 @@ def lose(
 @app.command()
 def runbook(
     pages: Annotated[list[Path], typer.Argument(help="pages with marked blocks, as in docs/runbooks")],
-    home: Annotated[Path, typer.Option(help="an empty place for the rehearsals")] = ROOT / ".lab" / "runbooks" / "lab",
+    home: Annotated[Path, typer.Option(help="a folder of their own for the rehearsals; it goes")] = RUNBOOKS,
 ) -> None:
     """Carry out the marked blocks of runbook pages, step by step. Exit 1: a step does not hold."""
     from lab.runbook.page import read
     from lab.runbook.play import RunbookError, play
     from lab.runbook.stage import Stage
 
-    stage = Stage(home.resolve())
-    read_all = [read(path) for path in pages]
+    if home.exists():
+        raise InputError("lab runbook", [Problem("--home", str(home), "is there already", "name a folder that is not")])
+    read_all, stage = [read(path) for path in pages], Stage(home.resolve() / "lab")
     try:
         for page in read_all:
             ran = play(page, stage.set(page), lambda line: console.print(line, markup=False, highlight=False))
@@ -122,6 +124,8 @@ def runbook(
     except RunbookError as error:
         console.print(str(error), markup=False, highlight=False)
         raise typer.Exit(1) from None
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
 
 
 @app.command()

@@ -117,10 +117,12 @@ class Command(Plugin):
         if text is None:
             return {**outputs, "stdout": earlier.get("stdout", ""), "stderr": earlier.get("stderr", "")}
         if not self.config.executes(op.name):
-            from lab.plugins.command_effects import effect
+            from lab.plugins.command_effects import effect, undo
             from lab.plugins.command_played import played
 
             environment = given.get("environment") or {}
+            if word == "delete":
+                undo(environment)
             said = effect(self.store, self.config, str(text), environment) if word != "delete" else None
             if word != "delete" and op.name == CONTROL_PLANE:
                 from lab.plugins.kubernetes_cluster import rose

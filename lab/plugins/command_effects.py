@@ -1,14 +1,15 @@
 """What a played command that belongs to a VM does to the lab's hosts, so that they are afterwards as the real ones.
 
 Two scripts of the program act on VMs: the one that gives a VM its size, and the wait until it can be used. They are
-told apart by their environment. Both refuse what the real ones refuse, in their words; the rest of what they do needs a
-guest, and there is none here.
+told apart by their environment. Both refuse what the real ones refuse, in their words, and the second one leaves the
+same note that the VM was ready; the rest of what they do needs a guest, and there is none here.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from lab.plugins.config import LabConfig
@@ -17,6 +18,13 @@ from lab.plugins.store import Store
 
 _SIZE = frozenset({"UUID", "URI", "POOL", "VOLUME", "CORES", "MEMORY_MIB", "DISK_MIB"})
 _READY = frozenset({"UUID", "URI", "ADDRESS", "READY_MARK"})
+_CONSOLE = frozenset({"UUID", "URI", "POOL", "READY_MARK"})
+
+
+def undo(environment: Mapping[str, Any]) -> None:
+    """Do what the deletion of a VM's command does: the note that the VM was ready goes with its console."""
+    if environment.keys() >= _CONSOLE and "ADDRESS" not in environment:
+        Path(str(environment["READY_MARK"])).unlink(missing_ok=True)
 
 
 def effect(store: Store, config: LabConfig, text: str, environment: Mapping[str, Any]) -> str | None:
@@ -68,6 +76,9 @@ def _ready(host: Any, told: Mapping[str, str]) -> str:
         raise _RefusedError(_missing(told))
     if not record["running"]:
         raise _RefusedError(f"{told['VM']} is shut off; once you know why: virsh -c {told['URI']} start {told['VM']}")
+    mark = Path(told["READY_MARK"])
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.write_text(f"{told.get('MADE', '')}\n")
     return f"{told['VM']} is ready at {told['ADDRESS']}"
 
 

@@ -5,7 +5,7 @@ A mark is an HTML comment alone on a line; readers do not see it. Before a block
     <!-- executed: lab -->            the lab runs it, and it must end with 0
     <!-- executed: lab, exit 1 -->    it must end with 1
     <!-- not executed: why -->        the lab cannot, for this reason
-    <!-- shown -->                    a ``text`` block: these lines were printed by the block before, in this order
+    <!-- shown -->                    a ``text`` block: the block before has printed these lines, among others
 
 Elsewhere: ``<!-- rehearsal: KEY=VALUE ... -->`` once, and ``<!-- happens: COMMAND -->`` for what goes wrong, or is
 typed in an editor.

@@ -92,7 +92,9 @@ def _programs(place: Workspace) -> None:
         ),
         "cloudctl": _MODULE.format(python=shlex.quote(sys.executable), module="cloudctl"),
         "virsh": _MODULE.format(python=shlex.quote(sys.executable), module="lab.virsh"),
-        "lose": _MODULE.format(python=shlex.quote(sys.executable), module=f"lab lose --home {place.home}"),
+        "lose": _MODULE.format(
+            python=shlex.quote(sys.executable), module=f"lab lose --home {place.home} --stack {place.stack}"
+        ),
     }
     for name, text in texts.items():
         path = _bin(place) / name

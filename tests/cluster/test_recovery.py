@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.identity import expected_id, libvirt_uuid, mac_address
-from cluster.recovery import plan_recovery
+from cluster.recovery import plan_recovery, with_strays
 
 UUID = libvirt_uuid("prod", "workstation", "domain", "gpu-1")
 XSLT = {"xslt": f"<xsl:stylesheet><uuid>{UUID}</uuid></xsl:stylesheet>"}
@@ -119,3 +119,29 @@ def test_identities_differ_between_stacks_and_repeat_within_one(stack: str, mach
     assert mac_address(stack, machine) == mac_address(stack, machine)
     assert mac_address(stack, machine).startswith("52:54:00:")
     assert libvirt_uuid(stack, "h", "domain", machine) != libvirt_uuid(stack + "x", "h", "domain", machine)
+
+
+def test_a_vm_of_which_something_is_not_known_yet_waits_for_another_round() -> None:
+    """Taken up without its disk, it would differ from the plan by that, and be made anew."""
+    machine = {"urn": "urn:pulumi:prod::p::cloud:kubernetes:Machine::gpu-1", "type": "cloud:kubernetes:Machine"}
+    provider = {
+        "urn": "urn:pulumi:prod::p::pulumi:providers:libvirt::ws",
+        "type": "pulumi:providers:libvirt",
+        "id": "1",
+    }
+    export = {"version": 3, "deployment": {"resources": [machine, provider]}}
+
+    def strays(disk: str) -> list[str]:
+        domain = {
+            "urn": "urn:pulumi:prod::p::libvirt:index/domain:Domain::gpu-1",
+            "type": "libvirt:index/domain:Domain",
+            "custom": True,
+            "parent": machine["urn"],
+            "provider": f"{provider['urn']}::1",
+            "inputs": {"name": "gpu-1", "disks": [{"volumeId": disk}]},
+        }
+        found = with_strays(export, {"steps": [{"op": "create", "newState": domain}]})
+        return [each["resource"]["urn"] for each in found["deployment"]["pending_operations"]]
+
+    assert strays("04da6b54-80e4-46f7-96ec-b56ff0331ba9") == []
+    assert strays("/pool/gpu-1-root.qcow2") == ["urn:pulumi:prod::p::libvirt:index/domain:Domain::gpu-1"]

@@ -266,13 +266,15 @@ def test_a_size_command_is_refused_as_the_real_one(
         command.create(LOCAL, "vm-size", create="resize", environment={**vm, **change})
 
 
-def test_a_vm_that_is_not_there_is_never_ready(command: Engine, libvirt: Engine, vm: dict[str, str]) -> None:
-    told = {**vm, "ADDRESS": "192.168.200.9", "READY_MARK": "x"}
+def test_a_vm_that_is_not_there_is_never_ready(command: Engine, lab: Path, vm: dict[str, str]) -> None:
+    mark = lab / "prod" / "ready" / "vm"
+    told = {**vm, "ADDRESS": "192.168.200.9", "READY_MARK": str(mark), "MADE": "1 0123 vms"}
     for key in ("VOLUME", "CORES"):
         del told[key]
     assert (
         command.create(LOCAL, "vm-ready", create="wait", environment=told).outputs["stdout"].startswith("vm is ready")
     )
+    assert mark.read_text() == "1 0123 vms\n"  # as the real one notes it
     with pytest.raises(Aborted, match=r"(?s)is not defined"):
         command.create(LOCAL, "vm-ready", create="wait", environment={**told, "UUID": "0"})
 
