@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from cloudctl.exits import CannotTellError
 from cluster.health import ask
-from cluster.health.judge import judge, not_asked
+from cluster.health.judge import degraded, judge, not_asked
 from cluster.health.model import Answer, Check
 from cluster.health.wanted import Wanted, wanted
 from cluster.render import credentials
@@ -57,6 +57,12 @@ class Asker:
             return judge(service.name, service.kind, from_environment)
         if reason := self._no_cluster() or (why if service.kind in ("database", "mlflow") else ""):
             return not_asked(service.name, service.kind, reason)
+        found = self._asked(service, known)
+        if found.state == "down" and service.standby:
+            return degraded(found, self._asked(service.standby, known))
+        return found
+
+    def _asked(self, service: Wanted, known: Mapping[str, Any]) -> Check:
         try:
             with port_forward(self.kubeconfig, service.inside) as port:
                 return judge(service.name, service.kind, self._through(service, port, known))

@@ -23,6 +23,7 @@ STYLES = {
     "free": "green",
     "fits": "green",
     "partial": "yellow",
+    "degraded": "yellow",
     "pending-operation": "red",
     "missing": "red",
     "held": "red",

@@ -83,8 +83,8 @@ def with_strays(export: Mapping[str, Any], preview: Mapping[str, Any]) -> dict[s
 
     A provider that loses its connection, or dies, may have made something that the engine then forgets without a trace.
     ``preview`` is what ``pulumi preview --json`` prints. What it masks or does not know is left out: the refresh
-    reads it. A disk or VM of which something is not known yet waits for another round: what it stands on is found first,
-    and an input that is missing would be taken for a change, by which it is made anew.
+    reads it. A disk or VM of which something is not known yet waits for another round: what it stands on is found
+    first, and an input that is missing would be taken for a change, by which it is made anew.
     """
     mended = copy.deepcopy(dict(export))
     deployment = mended.get("deployment") or {}

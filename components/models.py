@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.core.v1 import ConfigMap, PersistentVolume, PersistentVolumeClaim, ServiceAccount
 from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 
-from cluster.render import addresses, credentials, disruption, inference_service, storage_containers
+from cluster.render import (
+    addresses,
+    credentials,
+    disruption,
+    failover,
+    inference_service,
+    names,
+    scheduling,
+    storage_containers,
+)
 from cluster.settings.model import Model, Settings
+from cluster.settings.served import standby_of
 from components import kube
 from components.base import TaskComponent
 from components.object_store import S3Access
@@ -118,6 +129,8 @@ class Models(TaskComponent):
 class ModelService(TaskComponent):
     """A model: a Secret with its S3 login, a ServiceAccount that lists it, InferenceService, route and monitor.
 
+    With ``standby: cpu`` a second InferenceService on the CPU, and what the gateway needs to go over to it.
+
     ``ready_url``: answers 200 inside the cluster once the model is loaded. ``url``: where it answers from outside.
     """
 
@@ -139,10 +152,10 @@ class ModelService(TaskComponent):
                 "labels": inference_service.INTERNAL,
                 "annotations": inference_service.service_annotations(model),
             },
-            inference_service.spec(
-                model, account, registry=args.settings.registry, scripts=args.scripts, cache=args.cache
-            ),
+            self._spec(args, model, account),
         )
+        if standby := standby_of(model):
+            self._standby(args, standby, account)
         self._route(args)
         self._monitor(args)
         if model.min_replicas > 1:
@@ -151,6 +164,43 @@ class ModelService(TaskComponent):
         host = inference_service.outside_host(model, args.settings.serving.domain)
         self.url = kube.known_after(f"https://{host}:{addresses.HTTPS_NODE_PORT}", self.inference_service)
         self.register_outputs({"url": self.url})
+
+    def _spec(self, args: ModelServiceArgs, model: Model, account: pulumi.Output[str]) -> dict[str, Any]:
+        return inference_service.spec(
+            model,
+            account,
+            registry=args.settings.registry,
+            scripts=args.scripts,
+            cache=args.cache,
+            leave_after=args.settings.serving.leave_after,
+        )
+
+    def _standby(self, args: ModelServiceArgs, standby: Model, account: pulumi.Output[str]) -> None:
+        """Make what stands by on the CPU, and what the gateway needs to go over to it."""
+        name = names.standby_name(standby.name)
+        spec = self._spec(args, standby, account)
+        spec["predictor"]["affinity"] = scheduling.without_gpus()
+        kube.custom(
+            self,
+            name,
+            ("serving.kserve.io/v1beta1", "InferenceService"),
+            {
+                "name": name,
+                "namespace": args.where,
+                "labels": inference_service.INTERNAL,
+                "annotations": inference_service.service_annotations(standby),
+            },
+            spec,
+        )
+        for backend, wanted in failover.backends(args.model, inference_service.NAMESPACE).items():
+            kube.custom(self, backend, (failover.API, "Backend"), {"name": backend, "namespace": args.where}, wanted)
+        kube.custom(
+            self,
+            f"{args.model.name}-health",
+            (failover.API, "BackendTrafficPolicy"),
+            {"name": args.model.name, "namespace": args.where},
+            failover.health_policy(args.model.name),
+        )
 
     def _account(self, args: ModelServiceArgs) -> pulumi.Output[str]:
         name = args.model.name
@@ -189,7 +239,7 @@ class ModelService(TaskComponent):
         """Have the model's pods measured, those of a version under test as well: the gate compares them."""
         name = args.model.name
         port = args.model.container.port if args.model.container else 8080
-        names = [name, inference_service.candidate_name(name)]
+        every = [name, names.candidate_name(name), names.standby_name(name)]
         kube.custom(
             self,
             f"{name}-metrics",
@@ -198,7 +248,7 @@ class ModelService(TaskComponent):
             {
                 "selector": {
                     "matchExpressions": [
-                        {"key": "serving.kserve.io/inferenceservice", "operator": "In", "values": names}
+                        {"key": "serving.kserve.io/inferenceservice", "operator": "In", "values": every}
                     ]
                 },
                 "podMetricsEndpoints": [{"portNumber": port, "path": "/metrics"}],

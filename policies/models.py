@@ -13,6 +13,7 @@ from policies.model import UNKNOWN, Config, Plan, Policy, Resource, Violation, r
 
 SERVICE = "kubernetes:serving.kserve.io/v1beta1:InferenceService"
 _GPU = "nvidia.com/gpu"
+_GPU_NODE = "nvidia.com/gpu.present"
 _QUANTITY = re.compile(r"(\d+)(Mi|Gi)")
 _MIB = {"Mi": 1, "Gi": 1024}
 
@@ -35,7 +36,8 @@ def check_stack(plan: Plan, config: Config) -> Iterator[Violation]:
             continue
         gpus, memory = int(limits.get(_GPU, 0)), _mib(str(limits.get("memory", "0Mi")))
         asked += gpus * int(predictor.get("minReplicas", 1))
-        yield from _one(service, gpus, memory, vms)
+        plain = [vm for vm in vms if not vm.gpus]
+        yield from _one(service, gpus, memory, plain if _shuns_gpus(predictor) else vms)
     if asked > total:
         yield Violation(
             f"model services ask for {asked} GPUs at minReplicas, the planned VMs have {total};"
@@ -45,7 +47,13 @@ def check_stack(plan: Plan, config: Config) -> Iterator[Violation]:
 
 def _one(service: Resource, gpus: int, memory: int, vms: Sequence[VmDemand]) -> Iterator[Violation]:
     fitting = [vm for vm in vms if len(vm.gpus) >= gpus]
-    if not fitting:
+    if not vms:
+        yield Violation(
+            f"service {service.name} stays off nodes with GPUs, and every VM has one; add a machine of role worker, or"
+            " take the standby out",
+            service.urn,
+        )
+    elif not fitting:
         most = max(len(vm.gpus) for vm in vms)
         yield Violation(f"service {service.name} asks for {gpus} GPUs, no VM has more than {most}", service.urn)
     elif memory >= (largest := max(vm.memory_mib for vm in fitting)):
@@ -55,6 +63,19 @@ def _one(service: Resource, gpus: int, memory: int, vms: Sequence[VmDemand]) -> 
             " lower memory of the model, or raise it of the machine",
             service.urn,
         )
+
+
+def _shuns_gpus(predictor: Mapping[str, Any]) -> bool:
+    """Whether a service's pods stay off nodes with GPUs: what stands by for a model has to outlive those."""
+    required = predictor.get("affinity")
+    for key in ("nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"):
+        required = required.get(key) if isinstance(required, Mapping) else None
+    terms = required.get("nodeSelectorTerms") if isinstance(required, Mapping) else None
+    wanted = (_GPU_NODE, "DoesNotExist")
+    return isinstance(terms, list) and all(
+        any((each.get("key"), each.get("operator")) == wanted for each in term.get("matchExpressions", []))
+        for term in terms
+    )
 
 
 def _vms(plan: Plan) -> Iterator[VmDemand]:

@@ -113,7 +113,8 @@ def _direct(
     ask: Ask, place: str, direct: str | None, model: Model, config: Path, count: int, remarks: list[str]
 ) -> list[Spans] | None:
     """Return the same requests sent to the predictor itself, or None with a remark why not."""
-    from cluster.render.inference_service import NAMESPACE, predictor
+    from cluster.render.inference_service import NAMESPACE
+    from cluster.render.names import predictor
     from cluster.services import reach
 
     def sent(base: str) -> list[Spans]:

@@ -18,6 +18,7 @@ from cluster.promotion.model import PromotionError, Version
 from cluster.promotion.plan import Capacity
 from cluster.promotion.ports import Which
 from cluster.render import inference_service as render
+from cluster.render import names
 from cluster.services.reach import Inside, UnreachableError, port_forward
 from cluster.settings.model import Model, Settings
 
@@ -53,7 +54,7 @@ class ClusterServing:
 
     def deploy(self, version: Version) -> None:
         """Start a candidate of exactly this version, and wait until it is ready."""
-        name = render.candidate_name(self.model.name)
+        name = names.candidate_name(self.model.name)
         self._run("apply", "--server-side", MANAGER, "-f", "-", given=json.dumps(self.candidate(version)))
         self._await_rollout(name, SERVED, version.number)
 
@@ -72,20 +73,25 @@ class ClusterServing:
             "apiVersion": "serving.kserve.io/v1beta1",
             "kind": "InferenceService",
             "metadata": {
-                "name": render.candidate_name(self.model.name),
+                "name": names.candidate_name(self.model.name),
                 "namespace": render.NAMESPACE,
                 "labels": {**render.INTERNAL, CANDIDATE_OF: self.model.name},
                 "annotations": {**render.service_annotations(tried), SERVED: version.number},
             },
-            "spec": render.spec(tried, self.model.name, registry=self.settings.registry),
+            "spec": render.spec(
+                tried,
+                self.model.name,
+                registry=self.settings.registry,
+                leave_after=self.settings.serving.leave_after,
+            ),
         }
 
     @contextmanager
     def reach(self, which: Which) -> Iterator[str]:
         """Give a URL of this machine that leads to the service or to the candidate, past route and gateway."""
-        name = self.model.name if which == "service" else render.candidate_name(self.model.name)
+        name = self.model.name if which == "service" else names.candidate_name(self.model.name)
         try:
-            with port_forward(self.kubeconfig, Inside(render.NAMESPACE, render.predictor(name), 80)) as port:
+            with port_forward(self.kubeconfig, Inside(render.NAMESPACE, names.predictor(name), 80)) as port:
                 yield f"http://127.0.0.1:{port}"
         except UnreachableError as error:
             raise PromotionError(str(error)) from None
@@ -111,7 +117,7 @@ class ClusterServing:
     def _await_rollout(self, name: str, mark: str, value: str) -> None:
         """Wait until KServe has taken the mark over into the Deployment, and its pods with it are ready."""
         deadline = time.monotonic() + self.ready_s
-        deployment = render.predictor(name)
+        deployment = names.predictor(name)
         while True:
             found = self._get("deployment", deployment)
             template = found["spec"]["template"]["metadata"].get("annotations") or {} if found else {}

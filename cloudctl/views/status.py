@@ -51,7 +51,7 @@ def report(
         any(row["state"] not in ("done", "skipped") for row in tasks)
         or any(row["state"] not in ("running", "unknown") for row in vms)
         or any(row["state"] == "not-ready" for row in node_list)
-        or any(check.state == "down" for check in answers)
+        or any(check.state in ("down", "degraded") for check in answers)
     )
     return {
         "stack": stack,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cluster.budget.findings import Finding
 from cluster.budget.tidy import STORES
-from cluster.settings.model import Gpu, Machine, Settings
+from cluster.settings.model import Gpu, Machine, Model, Settings
 from cluster.types import format_mib
 
 _NO_CARD = ("gpu", "iommu", "insufficient-gpus", "")
@@ -48,9 +48,10 @@ def changes(
 
 
 def _model_changes(settings: Settings, fitted: Settings) -> Iterator[Change]:
-    stay = {model.name for model in fitted.models}
+    stay = {model.name: model for model in fitted.models}
     for index, model in enumerate(settings.models):
-        if model.name in stay:
+        if after := stay.get(model.name):
+            yield from _standby_changes(f"models[{index}]", model, after)
             continue
         wanted = (
             f"{model.gpus} GPU(s) a replica" if model.gpus else f"{format_mib(model.memory)} and {model.cores} cores"
@@ -59,6 +60,14 @@ def _model_changes(settings: Settings, fitted: Settings) -> Iterator[Change]:
         if not model.gpus:
             why = f"it wants {wanted}, and no worker of the plan that fits is so large"
         yield Change(f"models[{index}]", model.name, None, why)
+
+
+def _standby_changes(path: str, before: Model, after: Model) -> Iterator[Change]:
+    if before.standby != after.standby:
+        why = "no worker without GPUs of the plan that fits has a place for what stands by"
+        yield Change(f"{path}.standby", before.standby, after.standby, why)
+        if before.cpu_variant and not after.cpu_variant:
+            yield Change(f"{path}.cpu_variant", before.cpu_variant.runtime, None, why)
 
 
 def _machine_changes(path: str, before: Machine, after: Machine | None, why: _Why) -> Iterator[Change]:

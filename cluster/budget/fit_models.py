@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from cluster.settings.checks.capacity import too_large
 from cluster.settings.model import Machine, Model, Settings
-from cluster.settings.served import served
+from cluster.settings.served import served, standby_of
 from cluster.types import MIB_PER_GIB
 
 SYSTEM = {"cores": 1, "memory": 2 * MIB_PER_GIB}
@@ -21,8 +21,9 @@ def floors_for(settings: Settings, machines: Sequence[Machine]) -> Floors:
     gpus = [len(machine.gpus) for machine in machines]
     models = served(settings.models, sum(gpus), max(gpus, default=0))
     on_gpu = [model for model in models if model.gpus]
+    on_cpu = [model for model in models if not model.gpus] + _standbys(models)
     plain = any(machine.role == "worker" for machine in machines)
-    needs = {"gpu-worker": on_gpu if plain else models, "worker": [model for model in models if not model.gpus]}
+    needs = {"gpu-worker": on_gpu if plain else models, "worker": on_cpu}
     return {role: _need(there) for role, there in needs.items() if there}
 
 
@@ -45,7 +46,28 @@ def models_for(settings: Settings, machines: Sequence[Machine], *, whole: bool) 
         if whole:
             return None
         fitting = [model for model in fitting if model.name not in large]
-    return tuple(fitting)
+    return _with_standbys(fitting, machines, whole=whole)
+
+
+def _with_standbys(models: Sequence[Model], machines: Sequence[Machine], *, whole: bool) -> tuple[Model, ...] | None:
+    """Take the standby from models where there is no place for it any more; None where it is only too large."""
+    gpus = [len(machine.gpus) for machine in machines]
+    places = [machine for machine in machines if machine.role == "worker"]
+    as_served = served(models, sum(gpus), max(gpus, default=0))
+    found = []
+    for written, model in zip(models, as_served, strict=True):
+        standby = standby_of(model)
+        if standby and (not places or too_large(standby, places)):
+            if whole and places:
+                return None
+            variant = written.cpu_variant if written.when_no_gpu == "cpu" else None
+            written = written.model_copy(update={"standby": "none", "cpu_variant": variant})
+        found.append(written)
+    return tuple(found)
+
+
+def _standbys(models: Sequence[Model]) -> list[Model]:
+    return [standby for model in models if (standby := standby_of(model))]
 
 
 def _need(models: Sequence[Model]) -> dict[str, int]:

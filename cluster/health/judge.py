@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cluster.health.model import Answer, Check, Kind
 
 _REFUSED = {
@@ -16,6 +18,14 @@ def judge(name: str, kind: Kind, answer: Answer) -> Check:
     """Return the check of a service that was asked."""
     reason = _reason(kind, answer)
     return Check(name, kind, "down" if reason else "up", answer.latency_ms, answer.asked, reason)
+
+
+def degraded(check: Check, standby: Check) -> Check:
+    """Return the check of a model that does not answer, and whose standby was asked: it is down only if both are."""
+    if standby.state != "up":
+        return replace(check, reason=f"{check.reason}; its standby neither: {standby.reason}")
+    reason = f"answered by the standby on CPU; the model itself: {check.reason}"
+    return Check(check.name, check.kind, "degraded", standby.latency_ms, standby.asked, reason)
 
 
 def not_asked(name: str, kind: Kind, reason: str) -> Check:

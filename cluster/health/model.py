@@ -7,7 +7,8 @@ from typing import Literal
 
 Kind = Literal["object-store", "database", "mlflow", "model"]
 
-State = Literal["up", "down", "not-asked"]
+State = Literal["up", "degraded", "down", "not-asked"]
+"""degraded: the model does not answer, and its standby on the CPU does, in its name."""
 
 
 @dataclass(frozen=True)

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from cluster.health.model import Kind
-from cluster.render import inference_service
+from cluster.render import inference_service, names
 from cluster.render.values import minio, mlflow, seaweedfs
 from cluster.services.reach import Inside
 from cluster.settings.model import Model, Settings
+from cluster.settings.served import standby_of
 
 _STORES = {"minio": ("minio", minio.API_PORT), "seaweedfs": ("seaweedfs-all-in-one", seaweedfs.S3_PORT)}
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A service: ``path`` of a model's readiness, and why it is not asked where it is stopped on purpose."""
+    """A service: ``path`` of a model's readiness, and why it is not asked where it is stopped on purpose.
+
+    ``standby``: what answers in its place, and is asked where it does not.
+    """
 
     name: str
     kind: Kind
     inside: Inside
     path: str = ""
     stopped: str = ""
+    standby: Wanted | None = None
 
 
 def wanted(settings: Settings) -> list[Wanted]:
@@ -37,7 +42,14 @@ def wanted(settings: Settings) -> list[Wanted]:
 
 
 def _model(model: Model) -> Wanted:
-    url = urlsplit(inference_service.ready_url(model))
-    inside = Inside(inference_service.NAMESPACE, f"{model.name}-predictor", url.port or 80)
+    standby = standby_of(model)
+    behind = _answering(standby, names.standby_name(model.name)) if standby else None
     stopped = "min_replicas is 0: it runs only while somebody scales it up" if model.min_replicas == 0 else ""
-    return Wanted(model.name, "model", inside, url.path, stopped)
+    return replace(_answering(model, model.name), stopped=stopped, standby=behind)
+
+
+def _answering(model: Model, service: str) -> Wanted:
+    """Return where a model, or what stands by for it, answers: its path is the model's, whatever the service's name."""
+    url = urlsplit(inference_service.ready_url(model))
+    inside = Inside(inference_service.NAMESPACE, names.predictor(service), url.port or 80)
+    return Wanted(model.name, "model", inside, url.path)

@@ -10,7 +10,8 @@ from typing import Final
 import httpx
 
 from cluster.loadtest.servermetrics import counters
-from cluster.render.inference_service import NAMESPACE, predictor
+from cluster.render.inference_service import NAMESPACE
+from cluster.render.names import predictor
 from cluster.settings.model import Model
 
 WAIT_S: Final = 30

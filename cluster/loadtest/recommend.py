@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from cluster.loadtest.judge import Verdict
 from cluster.loadtest.stackline import ModelLines
 from cluster.loadtest.targets import GPU_UTILISATION_PERCENT
-from cluster.render.inference_service import NAMESPACE, predictor
+from cluster.render.inference_service import NAMESPACE
+from cluster.render.names import predictor
 from cluster.settings.model import Model
 
 

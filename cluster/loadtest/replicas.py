@@ -21,7 +21,8 @@ import httpx
 from cluster.loadtest.ask import Ask
 from cluster.loadtest.figures import Figure
 from cluster.loadtest.tls import verifying
-from cluster.render.inference_service import NAMESPACE, predictor
+from cluster.render.inference_service import NAMESPACE
+from cluster.render.names import predictor
 
 ATTEMPT_S: Final = 2.0
 EVERY_S: Final = 0.1

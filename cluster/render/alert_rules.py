@@ -101,12 +101,41 @@ def _certificates() -> list[Rules]:
     ]
 
 
+_READY = 'kube_deployment_status_replicas_available{namespace="models", deployment'
+_STANDBYS = (
+    f'label_replace({_READY}=~".+-standby-predictor"}} > 0, "model", "$1", "deployment", "(.+)-standby-predictor")'
+)
+_OWN = f'label_replace({_READY}!~".+-standby-predictor"}} > 0, "model", "$1", "deployment", "(.+)-predictor")'
+"""Which standbys and which models have a pod that is ready, by the label ``model``."""
+
+
 def _models() -> list[Rules]:
-    wanted = 'kube_deployment_spec_replicas{namespace="models"}'
+    none = "> 0 and on (namespace, deployment) kube_deployment_status_replicas_available == 0"
+    wanted = 'kube_deployment_spec_replicas{namespace="models", deployment'
+    by_model = (
+        f'label_replace({wanted}!~".+-standby-predictor"}} {none}, "model", "$1", "deployment", "(.+)-predictor")'
+    )
     return [
         _alert(
+            "ModelDegraded",
+            f"{_STANDBYS} unless on (namespace, model) {_OWN}",
+            1,
+            "warning",
+            "model {{ $labels.model }} is answered by its standby on the CPU, no replica with a GPU is ready; see"
+            " docs/runbooks/alerts/ModelDegraded.md",
+        ),
+        _alert(
+            "ModelStandbyDown",
+            f'{wanted}=~".+-standby-predictor"}} {none}',
+            15,
+            "warning",
+            "{{ $labels.deployment }} has no pod that is ready: its model has nothing to fall back on; see"
+            " docs/runbooks/alerts/ModelStandbyDown.md",
+        ),
+        _alert(
             "ModelNotServing",
-            f"{wanted} > 0 and on (namespace, deployment) kube_deployment_status_replicas_available == 0",
+            # one whose standby answers is degraded, not gone
+            f"{by_model} unless on (namespace, model) {_STANDBYS}",
             10,
             "critical",
             "model {{ $labels.deployment }} answers nobody: kubectl -n models get pods",

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cluster.render import storage_containers
+from cluster.render import failover, storage_containers
 from cluster.render.container_images import mirrored, parse
+from cluster.render.names import candidate_name, predictor
+from cluster.render.scheduling import leave
 from cluster.settings.model import Container, Model, Registry
+from cluster.settings.served import standby_of
 
 NAMESPACE = "models"
+LEAVE_AFTER = 30
+"""Seconds; ``serving.leave_after`` where nothing else is written. Kubernetes' own default is 300."""
 SHARE = 100
 """Weights of a route are percents."""
 _PORT = 8080
@@ -53,11 +59,6 @@ def base_url(model: Model) -> str:
     return f"http://{predictor(model.name)}.{NAMESPACE}.svc.cluster.local"
 
 
-def predictor(service: str) -> str:
-    """Return the name of an InferenceService's Kubernetes Service and Deployment."""
-    return f"{service}-predictor"
-
-
 def ready_path(model: Model) -> str:
     """Return the path that answers 200 once the model is loaded."""
     if model.container is not None:
@@ -99,13 +100,18 @@ def spec(
     registry: Registry | None = None,
     scripts: Any = storage_containers.SCRIPTS,
     cache: Any = storage_containers.CACHE,
+    leave_after: int = LEAVE_AFTER,
 ) -> dict[str, Any]:
-    """Return the spec; account, ConfigMap of the programs and claim of the cache may be values known later."""
+    """Return the spec; account, ConfigMap of the programs and claim of the cache may be values known later.
+
+    ``leave_after``: seconds after which its pods leave a node that does not answer.
+    """
     found: dict[str, Any] = {
         "serviceAccountName": service_account,
         "minReplicas": model.min_replicas,
         "maxReplicas": max(model.max_replicas, model.min_replicas),
         "timeout": model.timeout,
+        "tolerations": leave(leave_after),
     }
     container = storage_containers.name_for(model)
     if container:
@@ -129,11 +135,12 @@ def spec(
 def route_spec(model: Model, domain: str, parent: Any, *, candidate: int = 0) -> dict[str, Any]:
     """Return the spec of a model's HTTPRoute; ``candidate`` percent of its requests go to the version under test.
 
-    ``parent`` is the Gateway, as a parentRef.
+    ``parent`` is the Gateway, as a parentRef. A model with a standby has it behind the others (``failover``).
     """
-    backends = [{"name": predictor(model.name), "port": 80, "weight": SHARE - candidate}]
+    shares = {predictor(model.name): SHARE - candidate}
     if candidate:
-        backends.append({"name": predictor(candidate_name(model.name)), "port": 80, "weight": candidate})
+        shares[predictor(candidate_name(model.name))] = candidate
+    backends = failover.refs(model, shares) if standby_of(model) else _services(shares)
     return {
         "parentRefs": [parent],
         "hostnames": [outside_host(model, domain)],
@@ -141,9 +148,8 @@ def route_spec(model: Model, domain: str, parent: Any, *, candidate: int = 0) ->
     }
 
 
-def candidate_name(name: str) -> str:
-    """Return the name of the InferenceService that tries a model's next version."""
-    return f"{name}-candidate"
+def _services(shares: Mapping[str, int]) -> list[dict[str, Any]]:
+    return [{"name": name, "port": 80, "weight": share} for name, share in shares.items()]
 
 
 def _served(model: Model) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def daemon_sets(settings: Settings) -> dict[str, dict[str, Any]]:
     if not settings.serving.prepull:
         return {}
     with_gpu = _images([each for each in settings.served if each.gpus], settings)
-    without = _images([each for each in settings.served if not each.gpus], settings)
+    without = _images([*(each for each in settings.served if not each.gpus), *settings.standbys], settings)
     found = {}
     if only := [each for each in with_gpu if each not in without]:
         found["gpu-nodes"] = _spec("gpu-nodes", only, settings)

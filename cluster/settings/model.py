@@ -93,6 +93,13 @@ class Settings(Section):
             return served(self.models, None)
         return served(self.models, self.gpu_count, max((len(machine.gpus) for machine in self.machines), default=0))
 
+    @property
+    def standbys(self) -> tuple[Model, ...]:
+        """What stands by on the CPU for models that are served on GPUs, each under its model's name."""
+        from cluster.settings.served import standby_of
+
+        return tuple(standby for model in self.served if (standby := standby_of(model)))
+
     def by_role(self, role: str) -> tuple[Machine, ...]:
         """Return the machines of a role, in the file's order."""
         return tuple(machine for machine in self.machines if machine.role == role)

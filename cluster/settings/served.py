@@ -1,4 +1,4 @@
-"""Which form of each model a stack serves: as written, or its CPU variant where the GPUs do not reach."""
+"""Which form of each model a stack serves: as written, or its CPU variant; and which variant stands by."""
 
 from __future__ import annotations
 
@@ -40,6 +40,13 @@ def on_cpu(model: Model) -> Model:
     if variant.runtime != "custom":
         changes["container"] = None
     return model.model_copy(update=changes)
+
+
+def standby_of(model: Model) -> Model | None:
+    """Return what stands by for a model as it is served: its CPU variant, one replica; None where nothing does."""
+    if model.standby == "none" or model.gpus == 0:
+        return None
+    return on_cpu(model).model_copy(update={"min_replicas": 1, "max_replicas": 1})
 
 
 def version_of(uri: ModelUri) -> str:

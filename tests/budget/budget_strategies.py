@@ -230,7 +230,10 @@ def models(draw: st.DrawFn) -> list[dict[str, Any]]:
             "max_replicas": 2,
         }
         if gpus and draw(st.booleans()):
-            model |= {"when_no_gpu": "cpu", "cpu_variant": {"memory": f"{draw(st.integers(1, 16))}GiB"}}
+            variant = {"memory": f"{draw(st.integers(1, 16))}GiB"}
+            word = draw(st.sampled_from(["when_no_gpu", "standby", "both"]))
+            model |= {"cpu_variant": variant}
+            model |= {key: "cpu" for key in ("when_no_gpu", "standby") if word in (key, "both")}
         found.append(model)
     return found
 

@@ -104,6 +104,25 @@ def test_a_share_is_a_weight_of_the_route(cluster: Cluster) -> None:
     assert "httproute" in words and "--type=merge" in words
 
 
+def test_a_share_of_a_model_with_a_standby_keeps_it_behind_both_versions(cluster: Cluster) -> None:
+    variant = {"runtime": "huggingface", "uri": "s3://models/small/1"}
+    llm = {
+        "name": "assistant",
+        "uri": "models:/assistant@champion",
+        "gpus": 1,
+        "standby": "cpu",
+        "cpu_variant": variant,
+    }
+    cluster.serving(models=[llm]).share(20)
+    ((words, _),) = cluster.told
+    backends = json.loads(words[-1])["spec"]["rules"][0]["backendRefs"]
+    assert [(each["kind"], each["name"], each["weight"]) for each in backends] == [
+        ("Backend", "assistant-predictor", 80),
+        ("Backend", "assistant-candidate-predictor", 20),
+        ("Backend", "assistant-standby-predictor", 1),
+    ]
+
+
 def test_a_restart_waits_until_kserve_has_taken_it_over(cluster: Cluster) -> None:
     cluster.serving().restart(VERSION)
     verbs = [words[4] for words, _ in cluster.told]

@@ -167,6 +167,74 @@ def test_without_a_gpu_the_variant_for_the_cpu_is_served_under_the_same_name() -
     assert second["metadata"]["annotations"]["inference-cloud/model-version"] == "2"
 
 
+STANDBY: dict[str, Any] = {
+    "uri": "s3://models/large/9",
+    "gpus": 2,
+    "standby": "cpu",
+    "cpu_variant": {"uri": "s3://models/small/2", "runtime": "huggingface", "cores": 2, "memory": "4GiB"},
+}
+
+
+def test_a_standby_runs_on_the_cpu_under_its_models_name() -> None:
+    made = make(models=[{"name": "first", **STANDBY, "cache": True}], serving={"leave_after": 12})
+    model, standby = (one(made, "InferenceService", name).inputs for name in ("first", "first-standby"))
+    spec = standby["spec"]["predictor"]
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (1, 1)
+    assert spec["model"]["args"] == ["--model_name=first"]
+    assert spec["model"]["resources"]["limits"] == {"cpu": "2", "memory": "4096Mi"}
+    (term,) = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert {each["key"]: each["operator"] for each in term["matchExpressions"]} == {
+        "inference-cloud/role": "NotIn",
+        "nvidia.com/gpu.present": "DoesNotExist",
+    }
+    assert "affinity" not in model["spec"]["predictor"]
+    for each in (model, standby):
+        assert each["metadata"]["labels"] == {"networking.kserve.io/visibility": "cluster-local"}
+        assert {(one["key"], one["tolerationSeconds"]) for one in each["spec"]["predictor"]["tolerations"]} == {
+            ("node.kubernetes.io/not-ready", 12),
+            ("node.kubernetes.io/unreachable", 12),
+        }
+    measured = one(made, "PodMonitor", "first-metrics").inputs["spec"]["selector"]["matchExpressions"][0]["values"]
+    assert measured == ["first", "first-candidate", "first-standby"]
+
+
+def test_the_route_of_a_model_goes_over_to_its_standby() -> None:
+    made = make(models=[{"name": "first", **STANDBY}])
+    refs = one(made, "HTTPRoute", "first-route").inputs["spec"]["rules"][0]["backendRefs"]
+    # of one kind, else Envoy Gateway makes a cluster for each and the priorities count for nothing
+    assert {(each["group"], each["kind"]) for each in refs} == {("gateway.envoyproxy.io", "Backend")}
+    assert [(each["name"], each["weight"]) for each in refs] == [
+        ("first-predictor", 100),
+        ("first-standby-predictor", 1),
+    ]
+    backends = {
+        name: one(made, "Backend", name).inputs["spec"]
+        for name in ("first-predictor", "first-candidate-predictor", "first-standby-predictor")
+    }
+    assert {name: spec.get("fallback") for name, spec in backends.items()} == {
+        "first-predictor": None,
+        "first-candidate-predictor": None,
+        "first-standby-predictor": True,
+    }
+    for name, spec in backends.items():
+        assert spec["endpoints"] == [{"fqdn": {"hostname": f"{name}.models.svc.cluster.local", "port": 80}}]
+    policy = one(made, "BackendTrafficPolicy", "first-health").inputs["spec"]
+    assert policy["targetRefs"] == [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "first"}]
+    assert policy["healthCheck"]["active"]["type"] == "TCP"
+    gateway = one(made, "Release", "envoy-gateway").inputs["values"]["config"]["envoyGateway"]
+    assert gateway["extensionApis"] == {"enableBackend": True}
+
+
+def test_without_a_standby_nothing_of_it_is_made() -> None:
+    made = everything()
+    assert not [each for each in made.plan.resources.values() if each.type.endswith((":Backend", "TrafficPolicy"))]
+    gateway = one(made, "Release", "envoy-gateway").inputs["values"]["config"]["envoyGateway"]
+    assert "extensionApis" not in gateway
+    # one that is on the CPU as it is has nothing to fall back to
+    there = make(models=[{"name": "first", **STANDBY, "when_no_gpu": "cpu", "gpus": 4}])
+    assert not [each for each in there.plan.resources.values() if each.name.startswith("first-standby")]
+
+
 def test_the_hpc_side_is_federated_with_its_own_labels() -> None:
     spec = one(everything(), "ScrapeConfig", "federate").inputs["spec"]
     assert (spec["honorLabels"], spec["metricsPath"]) == (True, "/federate")

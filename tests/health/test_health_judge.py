@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from cluster.health import ask
-from cluster.health.judge import judge, not_asked
+from cluster.health.judge import degraded, judge, not_asked
 from cluster.health.model import Answer, Kind
 from cluster.health.wanted import wanted
 from cluster.services.logins import MLflowLogin
@@ -41,6 +41,28 @@ def test_an_answer_is_judged_by_what_its_service_should_say(kind: Kind, answer: 
 def test_one_that_nobody_could_ask_is_neither_up_nor_down() -> None:
     row = not_asked("it", "model", "rehearsed, not asked").row()
     assert (row["ok"], row["state"], row["latency_ms"]) == (None, "not-asked", None)
+
+
+def test_a_model_whose_standby_answers_is_degraded_and_no_more() -> None:
+    down = judge("assistant", "model", Answer("GET a", 1.0, error="refused"))
+    up = judge("assistant", "model", Answer("GET b", 7.0, 200))
+    found = degraded(down, up)
+    assert (found.state, found.latency_ms, found.asked, found.row()["ok"]) == ("degraded", 7.0, "GET b", False)
+    assert found.reason == "answered by the standby on CPU; the model itself: no answer: refused"
+    both = degraded(down, judge("assistant", "model", Answer("GET b", 7.0, 503, "no replica")))
+    assert (both.state, both.reason) == ("down", "no answer: refused; its standby neither: HTTP 503: no replica")
+
+
+def test_a_standby_is_asked_under_its_model_s_name_at_its_own_service() -> None:
+    variant = {"uri": "s3://models/small/1", "runtime": "huggingface"}
+    llm = {"name": "assistant", "uri": "s3://models/a/1", "gpus": 1, "standby": "cpu", "cpu_variant": variant}
+    gpu = {"name": "gpu-1", "role": "gpu-worker", "gpus": [{"address": "0000:41:00.0", "siblings": "auto"}]}
+    sizes = {"cores": 4, "memory": "32GiB", "disk": "100GiB", "address": "192.168.200.31"}
+    (found,) = [each for each in wanted(settings(models=[llm], machines=[{**gpu, **sizes}])) if each.kind == "model"]
+    assert (found.path, str(found.inside)) == ("/v1/models", "svc/assistant-predictor in models, port 80")
+    assert found.standby is not None
+    assert found.standby.path == "/v2/models/assistant/ready"
+    assert str(found.standby.inside) == "svc/assistant-standby-predictor in models, port 80"
 
 
 def test_every_service_and_model_of_a_stack_is_wanted() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from cluster.budget import demand_props, demands_from, limits_from, limits_props, supply_props
 from cluster.host.model import HostFacts
-from cluster.render import inference_service
+from cluster.render import inference_service, scheduling
 from cluster.render.domain_xml import domain_xslt
 from cluster.settings.model import Host, Machine, Settings
 from cluster.types import BYTES_PER_MIB
@@ -55,10 +55,14 @@ def resources(settings: Settings, facts: Mapping[str, HostFacts], owner: str) ->
         yield Resource(host.name, "cloud:foundation:Host", host.name, props)
     for machine in settings.machines:
         yield from _machine(settings, machine, facts, owner)
+    kind = "kubernetes:serving.kserve.io/v1beta1:InferenceService"
     for model in settings.served:
         spec = inference_service.spec(model, "account", registry=settings.registry)
-        kind = "kubernetes:serving.kserve.io/v1beta1:InferenceService"
         yield Resource(f"model-{model.name}", kind, model.name, {"spec": spec})
+    for model in settings.standbys:
+        spec = inference_service.spec(model, "account", registry=settings.registry)
+        spec["predictor"]["affinity"] = scheduling.without_gpus()
+        yield Resource(f"standby-{model.name}", kind, f"{model.name}-standby", {"spec": spec})
 
 
 def _machine(settings: Settings, machine: Machine, facts: Mapping[str, HostFacts], owner: str) -> Iterator[Resource]:

@@ -10,6 +10,7 @@ from policy_examples import Case, Entries, facts, host, vm, xslt
 
 from cluster.budget.demand import GpuDemand
 from cluster.host.model import HostFacts
+from cluster.render.scheduling import without_gpus
 
 
 def _with_facts(**changes: Any) -> Callable[[Entries], None]:
@@ -111,6 +112,12 @@ def _service(*, gpus: int = 0, replicas: int = 1, memory: Any = "4Gi") -> Callab
         }
 
     return change
+
+
+def _standby(plan: Entries) -> None:
+    """Pods that stay off nodes with GPUs, where every VM has one."""
+    _service()(plan)
+    plan["llm"]["props"]["spec"]["predictor"]["affinity"] = without_gpus()
 
 
 CASES: tuple[Case, ...] = (
@@ -215,4 +222,6 @@ CASES: tuple[Case, ...] = (
     Case("models", "more GPUs than a VM has", _service(gpus=2)),
     Case("models", "more memory than a VM has", _service(memory="32Gi")),
     Case("models", "an amount that nobody knows", _service(memory={"$unknown": "early"})),
+    Case("models", "a standby with no node to stand on", _standby),
+    Case("models", "a standby with no node to stand on", _standby),
 )

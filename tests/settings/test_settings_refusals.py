@@ -577,8 +577,49 @@ PROD: list[tuple[str, list[Change], list[str]]] = [
         "a variant under refuse",
         [put("models.0.cpu_variant", {"uri": "s3://models/small/1"})],
         [
-            "models[0].cpu_variant: is never used under when_no_gpu: refuse; write when_no_gpu: cpu, or take cpu_variant"
-            " out"
+            "models[0].cpu_variant: is never used under when_no_gpu: refuse; write when_no_gpu: cpu, or standby: cpu, or"
+            " take cpu_variant out"
+        ],
+    ),
+    (
+        "a standby without a model, of nothing, and under a name that is taken",
+        [
+            put("models.0.standby", "cpu"),
+            put("models.0.memory", "8GiB"),
+            put("models.1.standby", "cpu"),
+            put("models.1.name", "assistant-standby"),
+        ],
+        [
+            "models[1].name: 'assistant-standby' is the name of what stands by for model assistant; give this model another"
+            " name",
+            "models[0].cpu_variant: is missing: vllm does not serve on the CPU; write it: a runtime for the CPU, and the"
+            " uri of a smaller model",
+            "models[1].standby: 'cpu' says nothing of a model that asks for no GPU; take it out, or write gpus",
+        ],
+    ),
+    (
+        "a standby with no node to stand on",
+        [
+            put("models.0.standby", "cpu"),
+            put("models.0.cpu_variant", {"uri": "s3://models/small/1"}),
+            put("machines.1.role", "gpu-worker"),
+            put("machines.1.gpus", [{"address": "0000:81:00.0", "siblings": "auto"}]),
+        ],
+        [
+            "models[0].standby: 'cpu' has no place: it runs on a machine of role worker, which outlives a GPU worker, and"
+            " there is none; add a machine of role worker, or take it out"
+        ],
+    ),
+    (
+        "a standby that is too large",
+        [
+            put("models.0.standby", "cpu"),
+            put("models.0.cpu_variant", {"uri": "s3://models/small/1", "memory": "16GiB", "cores": 7}),
+        ],
+        [
+            "models[0].cpu_variant.memory: '16GiB' as standby does not fit on any worker: the largest has 16GiB, its system"
+            " included; lower it, or raise memory of that machine",
+            "models[0].cpu_variant.cores: 7 as standby is more than any worker has (6); write cores: 6 or less",
         ],
     ),
     (

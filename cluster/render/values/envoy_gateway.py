@@ -19,6 +19,12 @@ def values(settings: Settings) -> Values:
         **({"global": {"imageRegistry": mirror.rstrip("/")}} if mirror else {}),
         "crds": {"enabled": True},
         "deployment": {"envoyGateway": {"resources": resources("100m", "256Mi", memory_limit="1Gi")}},
-        "config": {"envoyGateway": {"gateway": {"controllerName": CONTROLLER}}},
+        "config": {
+            "envoyGateway": {
+                "gateway": {"controllerName": CONTROLLER},
+                # off by default, because a Backend may name any address: only where a route has to go over to a standby
+                **({"extensionApis": {"enableBackend": True}} if settings.standbys else {}),
+            }
+        },
         "certgen": {"job": {"resources": resources("20m", "64Mi")}},
     }

@@ -23,6 +23,8 @@ def values(settings: Settings, *, gateway: Leaf) -> Values:
                 # a download of tens of gigabytes keeps its page cache within this limit
                 "resources": resources("100m", "256Mi", cpu_limit="2", memory_limit="4Gi"),
             },
+            # the chart's default, written down: a route that goes over to a standby needs Services with an address
+            "service": {"serviceClusterIPNone": False},
             "controller": {
                 **_parts(image("kserve-controller", registry)),
                 "imagePullPolicy": "IfNotPresent",

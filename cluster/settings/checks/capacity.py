@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from cluster.problems import Problem
 from cluster.settings.draft import Draft, Part
 from cluster.settings.model import Machine, Model
-from cluster.settings.served import served
+from cluster.settings.served import served, standby_of
 from cluster.types import format_mib
 
 _STORES = ("object_store", "database", "monitoring")
@@ -43,12 +43,15 @@ def _gpus(draft: Draft) -> Iterator[Problem]:
         yield Problem("models", None, reason, "lower gpus or min_replicas, or add GPUs to machines of role gpu-worker")
 
 
-def too_large(model: Model, machines: Sequence[Machine]) -> list[tuple[str, object, str, str]]:
+def too_large(
+    model: Model, machines: Sequence[Machine], roles: tuple[str, ...] | None = None
+) -> list[tuple[str, object, str, str]]:
     """Return field, value, reason and remedy of what no machine can carry of a replica: it must fit on one.
 
-    With GPUs, on one that has GPUs; without, on any that runs pods. Whether there are GPUs is not looked at.
+    With GPUs, on one that has GPUs; without, on any that runs pods; or on one of the ``roles`` given. Whether there are
+    GPUs is not looked at.
     """
-    roles = ("gpu-worker",) if model.gpus else ("worker", "gpu-worker")
+    roles = roles or (("gpu-worker",) if model.gpus else ("worker", "gpu-worker"))
     nodes = [machine for machine in machines if machine.role in roles]
     if not nodes:
         return []  # refused elsewhere where GPUs are asked; a single node of k3s runs pods itself
@@ -72,6 +75,21 @@ def _nodes(draft: Draft) -> Iterator[Problem]:
         if model.has("gpus", "memory", "cores"):
             for field, asked, reason, remedy in too_large(value, machines):
                 yield Problem(f"{model.path}.{field}", asked, reason, remedy)
+        if model.has("gpus", "memory", "cores", "standby", "cpu_variant", "runtime", "uri"):
+            yield from _standby(model, value, machines)
+
+
+def _standby(model: Part[Model], value: Model, machines: Sequence[Machine]) -> Iterator[Problem]:
+    """What stands by runs on a node without GPUs: with the model's own it would go when that does."""
+    standby = standby_of(value)
+    if standby is None:
+        return
+    if not any(machine.role == "worker" for machine in machines):
+        reason = "has no place: it runs on a machine of role worker, which outlives a GPU worker, and there is none"
+        yield Problem(f"{model.path}.standby", "cpu", reason, "add a machine of role worker, or take it out")
+    for field, asked, reason, remedy in too_large(standby, machines, ("worker",)):
+        where = f"cpu_variant.{field}" if getattr(model.value.cpu_variant, field, None) is not None else field
+        yield Problem(f"{model.path}.{where}", asked, f"as standby {reason}", remedy)
 
 
 def _as_served(draft: Draft) -> Iterator[tuple[Part[Model], Model]]:

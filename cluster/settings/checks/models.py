@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from cluster.problems import Problem
 from cluster.render.container_images import parse
+from cluster.render.names import standby_name
 from cluster.settings.checks.repeats import repeats
 from cluster.settings.draft import Draft, Part
 from cluster.settings.model import Model
@@ -21,6 +22,7 @@ def check(draft: Draft) -> Iterator[Problem]:
     """Yield the problems of models and of their transfer."""
     names = [(f"{model.path}.name", model.value.name) for model in draft.models.having("name")]
     yield from repeats(names, "name", "give each model its own name")
+    yield from _standby_names(draft)
     for model in draft.models:
         yield from _replicas(model)
         yield from _runtime(model)
@@ -95,16 +97,31 @@ def _uri(model: Part[Model]) -> Iterator[Problem]:
                 )
 
 
+def _standby_names(draft: Draft) -> Iterator[Problem]:
+    """The standby of a model is a service of its own, with a name of its own."""
+    taken = {
+        standby_name(model.value.name): model.value.name
+        for model in draft.models.having("name", "standby")
+        if model.value.standby == "cpu"
+    }
+    for model in draft.models.having("name"):
+        if model.value.name in taken:
+            reason = f"is the name of what stands by for model {taken[model.value.name]}"
+            yield Problem(f"{model.path}.name", model.value.name, reason, "give this model another name")
+
+
 def _fallback(model: Part[Model]) -> Iterator[Problem]:
-    if not model.has("when_no_gpu", "cpu_variant", "runtime", "gpus"):
+    if not model.has("when_no_gpu", "standby", "cpu_variant", "runtime", "gpus"):
         return
     value = model.value
-    if value.cpu_variant is not None and value.when_no_gpu != "cpu":
-        remedy = "write when_no_gpu: cpu, or take cpu_variant out"
+    used = "cpu" in (value.when_no_gpu, value.standby)
+    if value.cpu_variant is not None and not used:
+        remedy = "write when_no_gpu: cpu, or standby: cpu, or take cpu_variant out"
         yield Problem(f"{model.path}.cpu_variant", None, "is never used under when_no_gpu: refuse", remedy)
-    if value.when_no_gpu == "cpu" and value.gpus == 0:
-        remedy = "take it out, or write gpus"
-        yield Problem(f"{model.path}.when_no_gpu", "cpu", "says nothing of a model that asks for no GPU", remedy)
-    if value.when_no_gpu == "cpu" and value.cpu_variant is None and value.runtime == "vllm" and value.gpus:
+    for key in ("when_no_gpu", "standby"):
+        if getattr(value, key) == "cpu" and value.gpus == 0:
+            remedy = "take it out, or write gpus"
+            yield Problem(f"{model.path}.{key}", "cpu", "says nothing of a model that asks for no GPU", remedy)
+    if used and value.cpu_variant is None and value.runtime == "vllm" and value.gpus:
         remedy = "write it: a runtime for the CPU, and the uri of a smaller model"
         yield Problem(f"{model.path}.cpu_variant", None, "is missing: vllm does not serve on the CPU", remedy)

@@ -52,7 +52,7 @@ class Scale(Section):
 
 
 class CpuVariant(Section):
-    """What serves in a model's place, under its name, where the stack has no GPU for it. Left out: as the model."""
+    """What serves in a model's place, under its name, where there is no GPU for it. Left out: as the model."""
 
     uri: ModelUri | None = None
     version: Annotated[str | None, Field(description="left out: what its uri says")] = None
@@ -99,7 +99,14 @@ class Model(Section):
             description="where the machines' GPUs are spoken for by the models above it: refuse, or serve by the CPU"
         ),
     ] = "refuse"
-    cpu_variant: Annotated[CpuVariant | None, Field(description="for when_no_gpu: cpu")] = None
+    standby: Annotated[
+        Literal["none", "cpu"],
+        Field(
+            description="cpu: the CPU variant runs all the time beside the model, on a node without GPUs, and answers"
+            " while no replica with a GPU does"
+        ),
+    ] = "none"
+    cpu_variant: Annotated[CpuVariant | None, Field(description="for when_no_gpu: cpu, and for standby: cpu")] = None
 
 
 class Transfer(Section):

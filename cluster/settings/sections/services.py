@@ -74,6 +74,12 @@ class Serving(Section):
         bool,
         Field(description="have the nodes fetch the models' images before a model needs them: a faster first start"),
     ] = True
+    leave_after: Annotated[
+        Whole,
+        Field(
+            ge=0, le=3600, description="seconds after which a model's pods leave a node that does not answer any more"
+        ),
+    ] = 30
 
 
 class Monitoring(Section):
