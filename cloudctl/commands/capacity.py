@@ -32,7 +32,7 @@ def capacity(
     lab: options.Lab = False,
     json_: options.Json = False,
 ) -> None:
-    """Say whether the plan fits on its hosts, and print or write the nearest one that does.
+    """Say whether the plan fits on its hosts.
 
     Lays cores, memory, disk and GPUs of the plan beside what the hosts have, and shows the nearest plan that
     fits where this one does not. Judges as preview and up do, and changes nothing. Needs no engine and no secrets.

@@ -223,5 +223,4 @@ CASES: tuple[Case, ...] = (
     Case("models", "more memory than a VM has", _service(memory="32Gi")),
     Case("models", "an amount that nobody knows", _service(memory={"$unknown": "early"})),
     Case("models", "a standby with no node to stand on", _standby),
-    Case("models", "a standby with no node to stand on", _standby),
 )
