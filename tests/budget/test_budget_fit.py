@@ -15,7 +15,7 @@ from cluster.budget import demands_from, enough_to_stop, judge, limits_from, nea
 from cluster.budget.shrink import SMALLEST
 from cluster.host.model import HostFacts
 from cluster.problems import InputError
-from cluster.settings.load import from_file
+from cluster.settings.load import from_file, from_mapping
 from cluster.settings.model import Secrets, Settings
 from cluster.settings.rewrite import rewritten, write
 from tests.budget.budget_strategies import HOST, OWNER, carriers, stack_files
@@ -145,6 +145,35 @@ def test_a_file_with_aliases_is_for_people(twin: Twin, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="make the changes by hand"):
         rewritten(file, [(each.path, each.after) for each in fit], fit.settings)
     assert file.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "machines", "models"),
+    [
+        ("gpus-held", ["control-1", "worker-1", "gpu-1"], ["assistant", "classifier"]),
+        ("no-iommu", ["control-1", "worker-1"], ["classifier"]),
+        ("old-gpu", ["control-1", "worker-1"], ["classifier"]),
+        ("shared-group", ["control-1", "worker-1", "gpu-1"], ["assistant", "classifier"]),
+    ],
+)
+def test_the_production_stack_on_the_lab_s_hosts(
+    prod: Settings, twin: Twin, name: str, machines: list[str], models: list[str]
+) -> None:
+    facts = {"workstation": twin(name)}
+    fitted = nearest_fit(prod, facts, OWNER).settings
+    assert [machine.name for machine in fitted.machines] == machines
+    assert [model.name for model in fitted.models] == models
+    assert said(fitted, facts, OWNER) == []
+
+
+def test_a_model_with_a_way_to_the_cpu_stays(prod: Settings, twin: Twin) -> None:
+    variant = {"when_no_gpu": "cpu", "standby": "cpu", "cpu_variant": {"runtime": "huggingface", "memory": "8GiB"}}
+    raw = prod.model_dump(mode="json")
+    raw["models"][0] |= variant
+    able = from_mapping(raw, "prod", sealed=False)
+    fitted = nearest_fit(able, {"workstation": twin("no-iommu")}, OWNER).settings
+    assert [(model.name, model.gpus) for model in fitted.served] == [("assistant", 0), ("classifier", 0)]
+    assert fitted.standbys == ()
 
 
 def hpc(twin: HostFacts, *vms: tuple[str, int, int, list[str]]) -> HostFacts:

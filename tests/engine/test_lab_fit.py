@@ -20,13 +20,13 @@ from tests.engine.rehearsal import Lab
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("fit")]
 
 PLANS = {
-    "old-gpu": ["control-1", "worker-1"],
     "shared-group": ["control-1", "worker-1", "gpu-1"],
     "below-minimum": ["control-1", "worker-1", "gpu-1"],
 }
 """The VMs that are left of the production stack on each twin, ``below-minimum`` with a link that is fast enough.
 
-``gpus-held`` and ``no-iommu`` are gone through by the runbooks of plan A and plan C (``test_runbooks.py``).
+``gpus-held`` and ``no-iommu`` are gone through by the runbooks of plan A and plan C (``test_runbooks.py``); ``old-gpu``
+comes to the plan of ``no-iommu``.
 """
 
 
