@@ -148,6 +148,8 @@ def _show_fit(fit: dict[str, Any]) -> None:
     for each in fit["changes"]:
         after = "goes" if each["after"] is None else f"becomes {each['after']}"
         console.say(f"{each['path']} ({each['before']}) {after}: {each['why']}")
+    for text in fit["remarks"]:
+        console.say(f"note: {text}")
     for each in fit["files"]:
         console.say(each["diff"].rstrip("\n"))
     for each in fit["files"]:

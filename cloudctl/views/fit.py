@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,12 +20,13 @@ State = Literal["fits", "stop", "smaller", "nothing"]
 
 @dataclass(frozen=True)
 class Fit:
-    """How a plan is made to fit, and the files that would change for it."""
+    """How a plan is made to fit, and the files that would change; ``remarks``: what the next update does then."""
 
     state: State
     stops: Sequence[Stop] = ()
     nearest: NearestFit | None = None
     files: Sequence[Rewrite] = ()
+    remarks: Sequence[str] = ()
 
 
 def fit(
@@ -53,7 +54,7 @@ def fit(
     if not nearest:
         return Fit("fits", stops, nearest)
     files = rewritten(stack_file, [(each.path, each.after) for each in nearest], nearest.settings)
-    return Fit("smaller", stops, nearest, files)
+    return Fit("smaller", stops, nearest, files, list(_leaving(settings, nearest.settings, facts, owner)))
 
 
 def report(found: Fit, folder: Path, *, written: bool) -> dict[str, Any]:
@@ -63,11 +64,26 @@ def report(found: Fit, folder: Path, *, written: bool) -> dict[str, Any]:
         "stop": [{"host": each.host, "vms": list(each.vms), "command": each.command} for each in found.stops],
         "changes": [capacity.change(each) for each in found.nearest or ()] if found.state == "smaller" else [],
         "reasons": list(found.nearest.reasons) if found.nearest else [],
+        "remarks": list(found.remarks),
         "files": [
             {"file": str(each.path), "diff": each.diff(_name(each.path, folder)), "written": written}
             for each in found.files
         ],
     }
+
+
+def _leaving(before: Settings, after: Settings, facts: Mapping[str, HostFacts], owner: str) -> Iterator[str]:
+    """Yield a remark for each VM that stands and is in the smaller plan no more."""
+    stay = {machine.name for machine in after.machines}
+    for machine in before.machines:
+        host = facts.get(before.host_of(machine).name)
+        there = host and any((vm.name, vm.owner) == (machine.name, owner) for vm in host.domains)
+        if machine.name in stay or not there:
+            continue
+        text = f"vm {machine.name} stands: the next update deletes it, with what is on its disk"
+        if machine.role == "control-plane":
+            text += "; etcd's quorum holds it back until kubernetes.expendable names it"
+        yield text
 
 
 def _name(path: Path, folder: Path) -> str:

@@ -49,7 +49,18 @@ def test_write_changes_the_file_and_the_plan_then_fits(project: Project, cloudct
     assert [each["written"] for each in found["files"]] == [True]
     machines = yaml.safe_load((project.folder / "Pulumi.prod.yaml").read_text())["config"]["inference-cloud:machines"]
     assert [machine["memory"] for machine in machines] == ["12GiB", "24GiB"]
-    assert ask(cloudctl, 0) == {"state": "fits", "stop": [], "changes": [], "reasons": [], "files": []}
+    empty: dict[str, Any] = {key: [] for key in ("stop", "changes", "reasons", "remarks", "files")}
+    assert ask(cloudctl, 0) == {"state": "fits", **empty}
+
+
+def test_a_vm_that_stands_and_goes_is_named(project: Project, cloudctl: Run) -> None:
+    more = {**SETTINGS["inference-cloud:machines"][1], "name": "gpu-2", "address": "192.168.200.22"}
+    more["gpus"] = [{"address": "0000:61:00.0", "siblings": "auto"}]
+    project.settings({**SETTINGS, "inference-cloud:machines": [*SETTINGS["inference-cloud:machines"], more]})
+    standing = {"name": "gpu-2", "owner": "cloud/prod", "state": "running", "cores": 12, "memory": "32GiB"}
+    project.facts({**FACTS, "memory": "14GiB", "domains": [standing]})
+    found = ask(cloudctl, 1)
+    assert found["remarks"] == ["vm gpu-2 stands: the next update deletes it, with what is on its disk"]
 
 
 def test_stopping_the_hpc_cluster_comes_first_where_it_is_enough(project: Project, cloudctl: Run) -> None:
