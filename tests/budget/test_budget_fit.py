@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +212,13 @@ def test_shared_cards_come_back_by_a_flip(prod: Settings, twin: Twin) -> None:
         (("hpc-gpu-1",), "cloudctl flip serve --stack prod"),
         (("hpc-9",), "drain hpc-9 && virsh -c qemu:///system shutdown hpc-9"),
     ]
+
+
+def test_leases_that_the_hpc_cluster_still_has_come_back_by_a_flip_too(prod: Settings, twin: Twin) -> None:
+    sharing = prod.model_copy(update={"hpc": prod.hpc.model_copy(update={"shares_gpus": True})})  # type: ignore[union-attr]
+    limits = {"workstation": replace(limits_from(sharing)["workstation"], lent=("0000:41:00.0",))}
+    (stop,) = enough_to_stop(sharing, {"workstation": twin("workstation")}, OWNER, limits, "prod")
+    assert (stop.vms, stop.command, stop.flip) == ((), "cloudctl flip serve --stack prod", True)
 
 
 def test_nobody_else_s_vm_is_ever_to_stop(prod: Settings, twin: Twin) -> None:
