@@ -161,7 +161,8 @@ def test_new_pages_find_their_place_by_themselves() -> None:
     (books,) = [each["Runbooks"] for each in operations if "Runbooks" in each]
     assert books[0] == "runbooks/README.md"
     assert {"Another": "runbooks/other.md"} in books
-    assert {"Alerts": [{"A GPU is hot": "runbooks/alerts/gpu-hot.md"}]} in books
+    (alerts,) = [each["Alerts"] for each in books if isinstance(each, dict) and "Alerts" in each]
+    assert {"A GPU is hot": "runbooks/alerts/gpu-hot.md"} in alerts
     assert [next(iter(each)) for each in books[2:]] == ["Alerts", "Losses", "Plans"]
     assert found[-1] == {"More": [{"New": "new.md"}]}
 
