@@ -20,14 +20,18 @@ from tests.engine.rehearsal import Lab
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("fit")]
 
 PLANS = {
-    "shared-group": ["control-1", "worker-1", "gpu-1"],
     "below-minimum": ["control-1", "worker-1", "gpu-1"],
+    "gpus-held": ["control-1", "worker-1", "gpu-1"],
+    "no-iommu": ["control-1", "worker-1"],
+    "old-gpu": ["control-1", "worker-1"],
+    "shared-group": ["control-1", "worker-1", "gpu-1"],
 }
 """The VMs that are left of the production stack on each twin, ``below-minimum`` with a link that is fast enough.
 
-``gpus-held`` and ``no-iommu`` are gone through by the runbooks of plan A and plan C (``test_runbooks.py``); ``old-gpu``
-comes to the plan of ``no-iommu``.
+Every time only that one, where VMs are made smaller as well: the runbooks of plan A and plan C go through ``gpus-held`` and
+``no-iommu``, and the policies' functions through all (``tests/budget/test_budget_fit.py``).
 """
+SELDOM = [pytest.mark.slow, pytest.mark.exhaustive]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +55,9 @@ def fit(file: Path, host: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "cloudctl", *words], cwd=ROOT, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("name", sorted(PLANS))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == "below-minimum" else SELDOM) for name in sorted(PLANS)]
+)
 def test_the_plan_that_is_written_passes_the_preview(shared: Lab, tmp_path: Path, name: str) -> None:
     host, file = twin(name, tmp_path), tmp_path / "Pulumi.prod.yaml"
     file.write_text((ROOT / "Pulumi.prod.yaml").read_text())
