@@ -28,8 +28,8 @@ PLANS = {
 }
 """The VMs that are left of the production stack on each twin, ``below-minimum`` with a link that is fast enough.
 
-Every time only that one, where VMs are made smaller as well: the runbooks of plan A and plan C go through ``gpus-held`` and
-``no-iommu``, and the policies' functions through all (``tests/budget/test_budget_fit.py``).
+Every time only that one, where VMs are made smaller as well: the runbooks of plan A and plan C go through ``gpus-held``
+and ``no-iommu``, and the policies' functions through all (``tests/budget/test_budget_fit.py``).
 """
 SELDOM = [pytest.mark.slow, pytest.mark.exhaustive]
 
