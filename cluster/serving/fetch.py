@@ -106,7 +106,13 @@ def fetch(uri: str, folder: Path, name: str, digest: str = "", cache: Path | Non
     if cache is None or not source.digest:  # without a digest a cached copy would hide that the model changed
         download(source, folder, registry)
         check(folder, source.digest)
-        return
+    else:
+        _by_cache(source, folder, registry, cache)
+    _for_all(folder)
+
+
+def _by_cache(source: Source, folder: Path, registry: bool, cache: Path) -> None:
+    """Take a model from the node's shelf; where it is not there, or broken, fetch it and put it there."""
     shelf = cache / re.sub(r"[^A-Za-z0-9._-]", "_", source.name)
     shelf.mkdir(parents=True, exist_ok=True)
     kept = shelf / source.digest
@@ -124,6 +130,17 @@ def fetch(uri: str, folder: Path, name: str, digest: str = "", cache: Path | Non
             _keep(part, kept)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _for_all(folder: Path) -> None:
+    """Let every user read a model: this container may be root (a cache is its node's), the server is somebody else."""
+    for path in (folder, *folder.rglob("*")):
+        if path.is_symlink():
+            continue
+        mode = path.stat().st_mode
+        wanted = mode | (0o555 if path.is_dir() else 0o444)
+        if mode != wanted:  # what a volume or another user owns is open already, and not ours to change
+            path.chmod(wanted)
 
 
 def _copied(kept: Path, folder: Path, digest: str) -> bool:
@@ -144,7 +161,6 @@ def _keep(part: Path, kept: Path) -> None:
     """Put a checked folder on the shelf, and take off what is beyond ``KEEP`` and what killed pods left half done."""
     if kept.exists():
         shutil.rmtree(kept)
-    part.chmod(0o755)
     part.rename(kept)
     os.utime(kept)
     whole = [each for each in kept.parent.iterdir() if each.is_dir() and not each.name.startswith(".")]

@@ -8,6 +8,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,30 @@ def test_a_node_fetches_a_model_once(pod: Pod, tmp_path: Path) -> None:
         status, said, target = pod.run(tmp_path / "model", digest, cache=True)
         assert (status, (target / "weights").read_text()) == (0, "1 2 3"), said
     assert pod.downloads == 1
+
+
+@pytest.fixture
+def seen_by_all() -> Iterator[Path]:
+    """A folder that every user may walk into; pytest's own are for root alone."""
+    with tempfile.TemporaryDirectory(prefix="model-fetch-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_whoever_serves_can_read_what_was_fetched(seen_by_all: Path, cache: bool) -> None:
+    """The init container of a cached model is root, the servers are other users; the first pod and the second."""
+    pod, model = Pod(seen_by_all), seen_by_all / "model"
+    digest = made(model, weights="1 2 3")
+    (model / "weights").chmod(0o600)  # as a downloader may leave it
+    for _ in range(2):
+        status, said, target = pod.run(model, digest, cache=cache)
+        assert status == 0, said
+        assert target.stat().st_mode & 0o555 == 0o555
+        assert all(each.stat().st_mode & 0o444 == 0o444 for each in target.rglob("*"))
+        if os.geteuid() == 0:
+            told = subprocess.run(["cat", str(target / "weights")], user=65534, capture_output=True, text=True)
+            assert told.stdout == "1 2 3", told.stderr
 
 
 def test_a_broken_copy_on_the_node_is_not_served(pod: Pod, tmp_path: Path) -> None:
