@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,17 +32,22 @@ would write into KServe's own Deployment, which KServe sets right again."""
 
 _GPU = "nvidia.com/gpu"
 _KUBECTL_S = 60.0
-_PAUSE_S = 2.0
+PAUSE_S = 2.0
+TELL_S = 30.0
+HOPELESS = 5
+"""Starts of a pod's container after which nothing better is waited for; Kubernetes takes five minutes over them."""
 
 
 @dataclass(frozen=True)
 class ClusterServing:
-    """One model's service. ``ready_s``: how long a version may take to get ready, its download included."""
+    """One model's service. ``ready_s``: how long a version may take to get ready, its download included; ``say`` is
+    told now and then how far that is."""
 
     settings: Settings
     model: Model
     kubeconfig: Path
     ready_s: float
+    say: Callable[[str], None] = lambda text: None
 
     def capacity(self) -> Capacity:
         """Say whether the service runs, and how many GPUs the node with most free ones has."""
@@ -115,22 +120,40 @@ class ClusterServing:
         self._run("delete", "inferenceservice", "-l", marked, "--ignore-not-found", "--timeout=120s", seconds=180.0)
 
     def _await_rollout(self, name: str, mark: str, value: str) -> None:
-        """Wait until KServe has taken the mark over into the Deployment, and its pods with it are ready."""
-        deadline = time.monotonic() + self.ready_s
-        deployment = names.predictor(name)
+        """Wait until KServe has taken the mark over into the Deployment, and all of its pods with it are ready.
+
+        Not by ``kubectl rollout status``: it gives up after the ten minutes that KServe leaves a Deployment
+        (progressDeadlineSeconds), and a large model may take longer to be fetched and loaded.
+        """
+        begun = told = time.monotonic()
         while True:
-            found = self._get("deployment", deployment)
-            template = found["spec"]["template"]["metadata"].get("annotations") or {} if found else {}
-            if template.get(mark) == value:
-                break
-            if time.monotonic() > deadline:
-                raise PromotionError(f"KServe did not take {name} up within {self.ready_s:g} s; {_see(name)}")
-            time.sleep(_PAUSE_S)
-        left = max(deadline - time.monotonic(), 1)
-        try:
-            self._run("rollout", "status", f"deployment/{deployment}", f"--timeout={left:.0f}s", seconds=left + 30)
-        except PromotionError as error:
-            raise PromotionError(f"{error}; {self._why(name)}{_see(name)}") from None
+            found = self._get("deployment", names.predictor(name))
+            if found is None or not _marked(found["spec"]["template"], mark, value):
+                what = "KServe did not take it up"
+            else:
+                ready, wanted = standing(found)
+                if ready == wanted:
+                    return
+                what = f"{ready} of {wanted} ready"
+                if (restarts := self._restarts(name, mark, value)) >= HOPELESS:
+                    raise PromotionError(
+                        f"{name}: its pod was started anew {restarts} times; {self._why(name)}{_see(name)}"
+                    )
+            now = time.monotonic()
+            if now > begun + self.ready_s:
+                raise PromotionError(f"{name}: {what} after {self.ready_s:g} s; {self._why(name)}{_see(name)}")
+            if now > told + TELL_S:
+                told = now
+                self.say(f"  {name}: {what} after {now - begun:.0f} of {self.ready_s:g} s at most")
+            time.sleep(PAUSE_S)
+
+    def _restarts(self, name: str, mark: str, value: str) -> int:
+        """Return how often a container of the new pods was started anew, the most of any."""
+        pods = json.loads(self._run("get", "pods", "-l", f"{SERVICE_LABEL}={name}", "-o", "json") or "{}")
+        mine = [pod.get("status", {}) for pod in pods.get("items", []) if _marked(pod, mark, value)]
+        kinds = ("initContainerStatuses", "containerStatuses")
+        counts = (int(each.get("restartCount", 0)) for one in mine for kind in kinds for each in one.get(kind, []))
+        return max(counts, default=0)
 
     def _why(self, name: str) -> str:
         """Return the last words of the program that fetches the model, where it has refused to."""
@@ -177,6 +200,24 @@ def run(command: Sequence[str], given: str, seconds: float) -> str:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         raise PromotionError(f"kubectl: {lines[-1] if lines else f'exit status {done.returncode}'}")
     return done.stdout
+
+
+def standing(deployment: Mapping[str, Any]) -> tuple[int, int]:
+    """Return how many pods of a Deployment's newest template are ready, and how many are wanted.
+
+    As ``kubectl rollout status`` counts: nothing counts before the controller has seen the template, and while an old
+    pod is still there one is missing.
+    """
+    wanted, status = int(deployment["spec"].get("replicas", 1)), deployment.get("status") or {}
+    if int(status.get("observedGeneration", 0)) < int(deployment["metadata"].get("generation", 0)):
+        return 0, max(wanted, 1)
+    updated, available = int(status.get("updatedReplicas", 0)), int(status.get("availableReplicas", 0))
+    old = int(status.get("replicas", 0)) > updated
+    return min(updated, available, wanted - old), wanted
+
+
+def _marked(item: Mapping[str, Any], mark: str, value: str) -> bool:
+    return (item.get("metadata", {}).get("annotations") or {}).get(mark) == value
 
 
 def _gpus(container: dict[str, Any]) -> int:

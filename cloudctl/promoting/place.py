@@ -64,7 +64,7 @@ def promotion(
     if model.runtime == "custom" and question is None:
         say("a container of your own: its v2 metadata says what it is asked, or --smoke does")
     return Promotion(
-        ClusterServing(settings, model, folder / "kubeconfig", ready_s),
+        ClusterServing(settings, model, folder / "kubeconfig", ready_s, say),
         registry(chosen, model),
         HttpProbe(model.name, question, timeout_s=float(model.timeout)),
         JournalFile(folder / "promotions" / f"{name}.json"),

@@ -1,87 +1,47 @@
-"""What a promotion tells the cluster: a stand-in for kubectl that keeps objects and writes down what it was told."""
+"""What a promotion does to the cluster: a stand-in for KServe and for kubectl that keeps their laws."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cloudctl.promoting import place
+from cloudctl.promoting import kube, place
 from cloudctl.promoting.kube import CANDIDATE_OF, ClusterServing
 from cluster.problems import InputError
 from cluster.promotion.model import PromotionError, Version
+from tests.kserve.standin import KServe
 from tests.render.stacks import settings
-
-KUBECTL = """\
-#!{python}
-import json, sys
-from pathlib import Path
-here = Path({here!r})
-words = sys.argv[1:]
-given = sys.stdin.read() if "-" in words else ""
-with (here / "told").open("a") as log:
-    log.write(json.dumps([words, given]) + "\\n")
-world = json.loads((here / "world").read_text())
-text = " ".join(words)
-for start, answer in world.items():
-    if start in text:
-        if answer.startswith("!"):
-            sys.exit(answer[1:])
-        print(answer)
-        break
-if "annotate" in words:  # KServe hands the annotation on to the pods
-    mark = next(word for word in words if word.startswith("inference-cloud/restarted-at"))
-    key, _, value = mark.partition("=")
-    world["get deployment"] = json.dumps({{"spec": {{"template": {{"metadata": {{"annotations": {{key: value}}}}}}}}}})
-    (here / "world").write_text(json.dumps(world))
-if "apply" in words:
-    marks = json.loads(given)["metadata"]["annotations"]
-    world["get deployment"] = json.dumps({{"spec": {{"template": {{"metadata": {{"annotations": marks}}}}}}}})
-    (here / "world").write_text(json.dumps(world))
-"""
 
 VERSION = Version("assistant", "7", "s3://models/assistant/7", "d" * 64)
 
 
-class Cluster:
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.folder = folder
-        program = folder / "kubectl"
-        program.write_text(KUBECTL.format(python=sys.executable, here=str(folder)))
-        program.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-        self.world()
+class Cluster(KServe):
+    """A cluster that serves the models of the settings."""
 
-    def world(self, **answers: str) -> None:
-        """Say what kubectl answers to the first of these words that it is told."""
-        named = {key.replace("_", " "): value for key, value in answers.items()}
-        (self.folder / "world").write_text(json.dumps(named))
-
-    @property
-    def told(self) -> list[tuple[list[str], str]]:
-        log = self.folder / "told"
-        return [tuple(json.loads(line)) for line in log.read_text().splitlines()] if log.is_file() else []
-
-    def serving(self, index: int = 0, **changes: Any) -> ClusterServing:
+    def serving(self, index: int = 0, *, patience: float = 5.0, **changes: Any) -> ClusterServing:
         mine = settings(**changes)
-        return ClusterServing(mine, mine.models[index], self.folder / "kubeconfig", 5.0)
+        return ClusterServing(mine, mine.models[index], self.place.with_name("kubeconfig"), patience)
 
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    return Cluster(tmp_path, monkeypatch)
+    made = Cluster(tmp_path)
+    made.service("assistant")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(kube, "PAUSE_S", 0.05)
+    return made
 
 
 def test_a_candidate_is_a_fixed_version_with_its_digest_and_our_mark(cluster: Cluster) -> None:
     cluster.serving().deploy(VERSION)
-    words, given = cluster.told[0]
-    assert words[-5:] == ["apply", "--server-side", "--field-manager=cloudctl", "-f", "-"]
-    made = json.loads(given)
-    assert made["metadata"]["name"] == "assistant-candidate"
+    assert cluster["told"][0] == ["apply", "--server-side", "--field-manager=cloudctl", "-f", "-"]
+    made = cluster["services"]["assistant-candidate"]
     assert made["metadata"]["labels"][CANDIDATE_OF] == "assistant"
     assert made["metadata"]["annotations"]["inference-cloud/model-digest"] == VERSION.digest
     predictor = made["spec"]["predictor"]
@@ -91,17 +51,16 @@ def test_a_candidate_is_a_fixed_version_with_its_digest_and_our_mark(cluster: Cl
 
 
 def test_only_what_carries_our_mark_is_deleted(cluster: Cluster) -> None:
+    cluster.serving().deploy(VERSION)
+    cluster.service("assistant-candidates")
     cluster.serving().remove()
-    ((words, _),) = cluster.told
-    assert words[words.index("delete") :][:4] == ["delete", "inferenceservice", "-l", f"{CANDIDATE_OF}=assistant"]
+    assert set(cluster["services"]) == {"assistant", "assistant-candidates"}
 
 
 def test_a_share_is_a_weight_of_the_route(cluster: Cluster) -> None:
     cluster.serving().share(20)
-    ((words, _),) = cluster.told
-    backends = json.loads(words[-1])["spec"]["rules"][0]["backendRefs"]
+    backends = cluster["routes"]["assistant"]["rules"][0]["backendRefs"]
     assert [each["weight"] for each in backends] == [80, 20]
-    assert "httproute" in words and "--type=merge" in words
 
 
 def test_a_share_of_a_model_with_a_standby_keeps_it_behind_both_versions(cluster: Cluster) -> None:
@@ -114,8 +73,7 @@ def test_a_share_of_a_model_with_a_standby_keeps_it_behind_both_versions(cluster
         "cpu_variant": variant,
     }
     cluster.serving(models=[llm]).share(20)
-    ((words, _),) = cluster.told
-    backends = json.loads(words[-1])["spec"]["rules"][0]["backendRefs"]
+    backends = cluster["routes"]["assistant"]["rules"][0]["backendRefs"]
     assert [(each["kind"], each["name"], each["weight"]) for each in backends] == [
         ("Backend", "assistant-predictor", 80),
         ("Backend", "assistant-candidate-predictor", 20),
@@ -123,16 +81,38 @@ def test_a_share_of_a_model_with_a_standby_keeps_it_behind_both_versions(cluster
     ]
 
 
-def test_a_restart_waits_until_kserve_has_taken_it_over(cluster: Cluster) -> None:
+def test_a_restart_waits_until_kserve_has_taken_it_over_and_its_pods_are_ready(cluster: Cluster) -> None:
+    cluster.change(takes=0.5)
     cluster.serving().restart(VERSION)
-    verbs = [words[4] for words, _ in cluster.told]
-    assert verbs == ["annotate", "get", "rollout"]
+    marks = cluster["deployments"]["assistant-predictor"]["marks"]
+    assert marks[kube.SERVED] == "7" and cluster.answers("assistant")
+
+
+def test_a_model_may_take_longer_to_load_than_kubernetes_calls_progress(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """KServe leaves progressDeadlineSeconds at ten minutes, and an LLM from a slow disk takes longer."""
+    cluster.change(takes=1.0, deadline=0.3)
+    monkeypatch.setattr(kube, "TELL_S", 0.3)
+    told: list[str] = []
+    serving = replace(cluster.serving(), say=told.append)
+    serving.deploy(VERSION)
+    serving.restart(VERSION)
+    assert cluster.answers("assistant") and cluster.answers("assistant-candidate")
+    assert re.match(r"  assistant-candidate: 0 of 1 ready after \d of 5 s at most", told[0])
 
 
 def test_a_version_that_does_not_get_ready_says_why(cluster: Cluster) -> None:
-    cluster.world(rollout="!error: deployment exceeded its progress deadline", logs="refused to serve: weights differ")
-    with pytest.raises(PromotionError, match=r"progress deadline; its download said: refused to serve: weights differ"):
-        cluster.serving().restart(VERSION)
+    cluster.change(takes=99, answers={"logs": "refused to serve: weights differ"})
+    told = r"0 of 1 ready after 0.5 s; its download said: refused to serve: weights differ; see: kubectl"
+    with pytest.raises(PromotionError, match=told):
+        cluster.serving(patience=0.5).restart(VERSION)
+
+
+def test_a_version_whose_pod_ends_again_and_again_is_not_waited_for(cluster: Cluster) -> None:
+    cluster.change(dies=0.1)
+    with pytest.raises(PromotionError, match=r"its pod was started anew \d+ times"):
+        cluster.serving(patience=60).restart(VERSION)
 
 
 def test_gpus_are_counted_on_the_node_that_has_most_free(cluster: Cluster) -> None:
@@ -146,12 +126,7 @@ def test_gpus_are_counted_on_the_node_that_has_most_free(cluster: Cluster) -> No
         {"spec": {"nodeName": "b", "containers": [limits]}, "status": {"phase": "Succeeded"}},
     ]
     nodes = [node("a", 4), node("b", 1), node("c", 8, cordoned=True)]
-    ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
-    cluster.world(
-        get_nodes=json.dumps({"items": nodes}),
-        get_pods=json.dumps({"items": pods}),
-        get_inferenceservice=json.dumps(ready),
-    )
+    cluster.change(answers={"get nodes": json.dumps({"items": nodes}), "get pods": json.dumps({"items": pods})})
     found = cluster.serving().capacity()
     assert (found.gpus, found.free_gpus, found.running) == (2, 2, True)
 
