@@ -159,7 +159,8 @@ def _end(name: str, outcome: Outcome, json_: bool, *, wanted: bool | None = None
     elif outcome.promoted:
         console.say(f"version {outcome.version} of {name} serves")
     else:
-        stands = f"version {outcome.before} serves as before" if outcome.before else "nothing served before"
+        nothing = "nothing served before, and nothing serves now"
+        stands = f"version {outcome.before} serves as before" if outcome.before else nothing
         console.say(f"version {outcome.version} of {name} was not promoted: {outcome.failed}\n{stands}")
     raise typer.Exit(exits.OK if (outcome.promoted if wanted is None else wanted) else exits.REFUSED)
 

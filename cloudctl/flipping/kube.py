@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from cloudctl.flipping.outside import capture
-from cluster.flip.commands import SERVICE_LABEL, STOP, kubectl
+from cluster.flip.commands import SERVICE_LABEL, kubectl
 from cluster.flip.model import Cluster, Node, Service
 from cluster.flip.world import Outcome
-from cluster.render.inference_service import NAMESPACE
+from cluster.render.inference_service import NAMESPACE, STOP
 
 SECONDS = 20.0
 PATIENCE = "--request-timeout=10s"

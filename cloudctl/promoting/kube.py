@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cluster.flip import commands
 from cluster.flip.commands import SERVICE_LABEL, kubectl
 from cluster.promotion.model import PromotionError, Version
 from cluster.promotion.plan import Capacity
@@ -29,6 +31,9 @@ SERVED = "inference-cloud/served-version"
 RESTARTED = "inference-cloud/restarted-at"
 """Annotations that make KServe roll a service's pods anew: it hands them on to the pods. A ``kubectl rollout restart``
 would write into KServe's own Deployment, which KServe sets right again."""
+
+RETIRED = "inference-cloud/retired"
+"""Annotation of a service that a promotion stopped, because there was no version to go back to."""
 
 _GPU = "nvidia.com/gpu"
 _KUBECTL_S = 60.0
@@ -50,8 +55,17 @@ class ClusterServing:
     say: Callable[[str], None] = lambda text: None
 
     def capacity(self) -> Capacity:
-        """Say whether the service runs, and how many GPUs the node with most free ones has."""
+        """Say whether the service runs, and how many GPUs the node with most free ones has.
+
+        Raises PromotionError where somebody else has stopped it: nothing that a promotion does would start a pod.
+        """
         service = self._get("inferenceservice", self.model.name)
+        if service is not None and _stopped(service) and not _marked(service, RETIRED, "true"):
+            go = shlex.join(commands.mark(str(self.kubeconfig), self.model.name, stop=False))
+            why = "for a flip, by min_replicas: 0, or by hand"
+            raise PromotionError(
+                f"{self.model.name} is stopped ({why}); let it run first: cloudctl flip serve, or {go}"
+            )
         running = service is not None and _condition(service, "Ready")
         if self.model.gpus == 0:
             return Capacity(0, None, running)
@@ -110,9 +124,14 @@ class ClusterServing:
     def restart(self, version: Version) -> None:
         """Have the service's pods made anew, which load what the alias names, and wait until they are ready."""
         at = datetime.now(UTC).isoformat(timespec="microseconds")
-        marks = [f"{SERVED}={version.number}", f"{RESTARTED}={at}"]
+        marks = [f"{SERVED}={version.number}", f"{RESTARTED}={at}", f"{render.STOP}-", f"{RETIRED}-"]
         self._run("annotate", "inferenceservice", self.model.name, *marks, "--overwrite", MANAGER)
         self._await_rollout(self.model.name, RESTARTED, at)
+
+    def stop(self) -> None:
+        """Have KServe take the service's pods away; the next restart brings them again."""
+        marks = [f"{render.STOP}=true", f"{RETIRED}=true"]
+        self._run("annotate", "inferenceservice", self.model.name, *marks, "--overwrite", MANAGER)
 
     def remove(self) -> None:
         """End the candidate, and only what is marked as one."""
@@ -214,6 +233,10 @@ def standing(deployment: Mapping[str, Any]) -> tuple[int, int]:
     updated, available = int(status.get("updatedReplicas", 0)), int(status.get("availableReplicas", 0))
     old = int(status.get("replicas", 0)) > updated
     return min(updated, available, wanted - old), wanted
+
+
+def _stopped(service: Mapping[str, Any]) -> bool:
+    return str((service["metadata"].get("annotations") or {}).get(render.STOP, "")).lower() == "true"
 
 
 def _marked(item: Mapping[str, Any], mark: str, value: str) -> bool:

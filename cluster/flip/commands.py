@@ -7,13 +7,9 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from cluster.flip.model import Vm
-from cluster.render.inference_service import NAMESPACE
+from cluster.render.inference_service import NAMESPACE, STOP
 
 Command = tuple[str, ...]
-
-STOP = "serving.kserve.io/stop"
-"""KServe's annotation. While it is "true", a service has no Deployment, no autoscaler and no route, and keeps its
-definition; without it they come again (kserve v0.20.0, reconcilers/deployment, mode Standard)."""
 
 SERVICE_LABEL = "serving.kserve.io/inferenceservice"
 """Label that KServe puts on a service's pods, with the service's name."""

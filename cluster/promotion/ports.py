@@ -33,6 +33,9 @@ class Serving(Protocol):
     def restart(self, version: Version) -> None:
         """Have the service load what the alias names, which is this version, and wait until it is ready."""
 
+    def stop(self) -> None:
+        """Have the service serve nothing, until it is restarted."""
+
     def remove(self) -> None:
         """End the candidate."""
 

@@ -91,6 +91,7 @@ class Promotion:
         )
 
     def _begin_rollback(self) -> Journal:
+        self.serving.capacity()  # raises where nobody could restart the service
         current = self.registry.current()
         served = [each.version for each in self.registry.history()]
         earlier = [each for each in served if current is None or each != current.number]
@@ -205,6 +206,8 @@ class Promotion:
                 self.registry.name(before)
                 if before is not None:
                     self.serving.restart(before)
+                else:  # a service goes on with the pods that it has, whatever the alias names
+                    self.serving.stop()
                 self._leave()
                 if "record" in journal.begun and before is not None:
                     self.registry.record(before, self.registry.find(journal.version), now(), journal.by)

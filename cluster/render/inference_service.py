@@ -23,6 +23,10 @@ _LOAD_PERIOD_S = 10
 _LOAD_PATIENCE = {True: 180, False: 30}
 """Probes that may fail while a model loads, by whether it has GPUs: 30 minutes for an LLM from a slow disk, else 5."""
 
+STOP = "serving.kserve.io/stop"
+"""KServe's annotation. While it is "true", a service has no Deployment, no autoscaler and no route, and keeps its
+definition; without it they come again (kserve v0.20.0, reconcilers/deployment, mode Standard)."""
+
 INTERNAL = {"networking.kserve.io/visibility": "cluster-local"}
 """Label that keeps KServe from making routes: the route of a model is ours, because its weights share out requests."""
 

@@ -115,6 +115,22 @@ def test_a_version_whose_pod_ends_again_and_again_is_not_waited_for(cluster: Clu
         cluster.serving(patience=60).restart(VERSION)
 
 
+def test_a_service_that_a_promotion_stopped_has_no_pods_until_the_next_one(cluster: Cluster) -> None:
+    serving = cluster.serving()
+    serving.stop()
+    assert cluster.replicas("assistant") is None
+    assert not serving.capacity().running
+    serving.restart(VERSION)
+    assert cluster.answers("assistant") and cluster.replicas("assistant") == 1
+
+
+def test_what_somebody_else_has_stopped_is_not_started(cluster: Cluster) -> None:
+    cluster.service("assistant", stop="true")
+    with pytest.raises(PromotionError, match=r"assistant is stopped .* annotate inferenceservice assistant \S*stop-"):
+        cluster.serving().capacity()
+    assert cluster.replicas("assistant") is None
+
+
 def test_gpus_are_counted_on_the_node_that_has_most_free(cluster: Cluster) -> None:
     def node(name: str, gpus: int, cordoned: bool = False) -> dict[str, Any]:
         status = {"allocatable": {"nvidia.com/gpu": str(gpus)}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -135,6 +135,27 @@ def test_the_first_version_has_nobody_to_be_compared_with(tmp_path: Path) -> Non
     world = World(alias=None, running=None, capacity_=Capacity(1, 0, False))
     assert world.promotion(tmp_path).promote("1", GATE).promoted
     world.at_rest()
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_a_first_version_that_is_bad_does_not_go_on_serving(tmp_path: Path, fault: str) -> None:
+    """There is none to go back to: nothing serves, as before; and the next one may come."""
+    first: dict[str, Any] = {"alias": None, "running": None, "capacity_": Capacity(1, 0, False)}
+    whole = World(**first, bad={"1": fault})
+    # nothing is slower than nothing
+    outcome = whole.promotion(tmp_path / "whole").promote("1", GATE)
+    assert outcome.promoted == (fault == "slow")
+    assert whole.running == ("1" if outcome.promoted else None)
+    whole.at_rest()
+    for point in range(len(whole.calls)):
+        for after in (False, True):
+            world = World(**first, bad={"1": fault}, kill_at=point, kill_after=after)
+            path = tmp_path / f"{point}{after}"
+            with pytest.raises(KilledError):
+                world.promotion(path).promote("1", GATE)
+            assert world.promotion(path).promote("1", GATE).promoted == outcome.promoted
+            world.at_rest()
+            assert world.promotion(path).promote("2", GATE).promoted and world.running == "2"
 
 
 def test_what_serves_is_not_promoted_again(tmp_path: Path) -> None:

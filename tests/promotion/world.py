@@ -65,6 +65,9 @@ class World:
         assert self.alias == version.number, "restarted before the alias named it"
         self._starts(version.number)
 
+    def stop(self) -> None:
+        self.call("stop", lambda: setattr(self, "running", None))
+
     def share(self, percent: int) -> None:
         if percent:
             assert self.candidate is not None, "requests to nobody"
