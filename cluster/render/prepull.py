@@ -59,7 +59,7 @@ def _images(models: Sequence[Model], settings: Settings) -> list[str]:
         if model.runtime in _RUNTIMES:
             found.add(str(image(_RUNTIMES[model.runtime], settings.registry)))
         if not model.uri.startswith("pvc:"):
-            fetcher = "mlflow" if model.uri.startswith("models:") else "kserve-storage-initializer"
+            fetcher = "kserve-storage-initializer" if model.uri.startswith("hf:") else "mlflow"
             found.add(str(image(fetcher, settings.registry)))
     return sorted(found)
 

@@ -53,7 +53,7 @@ def name_for(model: Model) -> str | None:
     """Return which container fetches a model; None where nothing is fetched (a volume of the user's)."""
     if model.uri.startswith("pvc:"):
         return None
-    kind = "mlflow" if model.uri.startswith("models:") else "object-store"
+    kind = "hugging-face" if model.uri.startswith("hf:") else "mlflow"
     return f"{kind}-cached" if model.cache else kind
 
 
@@ -78,9 +78,9 @@ def storage_containers(settings: Settings, mlflow_uri: Any) -> list[StorageConta
     for cached in (False, True) if any(model.cache for model in settings.served) else (False,):
         end = "-cached" if cached else ""
         found += [
-            StorageContainer(f"mlflow{end}", _spec(settings, "mlflow", ["models:/"], registry, cached)),
+            StorageContainer(f"mlflow{end}", _spec(settings, "mlflow", ["models:/", "s3://"], registry, cached)),
             StorageContainer(
-                f"object-store{end}", _spec(settings, "kserve-storage-initializer", ["s3://", "hf://"], [], cached)
+                f"hugging-face{end}", _spec(settings, "kserve-storage-initializer", ["hf://"], [], cached)
             ),
         ]
     return found

@@ -4,9 +4,13 @@ KServe's storage initializer is replaced by this program in the pods of this sta
 container behind all others, so a check of its own could only come before the download. It is called as KServe calls
 its own, ``fetch.py URI FOLDER``, and beside it lies ``verify.py`` (``cluster/transfer/verify.py``).
 
-The digest of the manifest comes from MODEL_DIGEST (annotation of the InferenceService), else, for ``models:/`` URIs,
-from MLflow's tag ``manifest_sha256``, a record that whoever can write to the bucket cannot change. A model without
-either is served as it is, and the log says so.
+The digest of the manifest comes from MODEL_DIGEST (annotation of the InferenceService), else from MLflow's tag
+``manifest_sha256``, a record that whoever can write to the bucket cannot change: of the version that a ``models:/`` URI
+names, of the one that was registered from the place that an ``s3://`` URI names. A model without either is served as
+it is, held to the manifest beside it where there is one, and the log says so.
+
+``s3://`` is fetched by MLflow's client as ``models:/`` is. KServe's own downloader takes all that begins with the path,
+version 10 with version 1, and leaves out empty files (kserve v0.20.0, ``kserve_storage.py``, ``_download_s3``).
 
 With MODEL_CACHE=true the folder /cache, which is the node's own, keeps what was fetched and found right: the next pod
 on that node copies it, and is held to the same digest. Exit status 0: FOLDER holds the model; 1: it must not be served.
@@ -34,7 +38,7 @@ KEEP = 2
 """Versions of a model that a node keeps: the one that serves, and the one to go back to."""
 _DAY_S = 86400
 KSERVE = ("/storage-initializer/scripts/initializer-entrypoint",)
-"""KServe's own downloader in its image; for s3:// and hf://."""
+"""KServe's own downloader in its image; for hf://."""
 
 
 class Source(NamedTuple):
@@ -51,7 +55,10 @@ class RefusedError(Exception):
 
 
 def resolve(uri: str, name: str, digest: str) -> Source:
-    """Return what a URI stands for; MLflow is asked for the version and the digest of ``models:/`` URIs."""
+    """Return what a URI stands for; MLflow is asked for versions, and for digests that the settings do not have."""
+    if uri.startswith("s3://"):
+        uri = uri.rstrip("/")
+        digest = digest or _registered(uri)
     if not uri.startswith("models:/"):
         return Source(uri, name, hashlib.sha256(uri.encode()).hexdigest()[:16], digest)
     from mlflow import MlflowClient
@@ -72,9 +79,21 @@ def resolve(uri: str, name: str, digest: str) -> Source:
     return Source(source, registered, str(found.version), digest or known)
 
 
-def download(source: Source, folder: Path, registry: bool) -> None:
-    """Fetch a model into a folder: by MLflow where it is in MLflow's registry, else by KServe's own downloader."""
-    if not registry:
+def _registered(uri: str) -> str:
+    """Return the digest with which a place in the store was registered; "" where it was not. Raises RefusedError."""
+    from mlflow import MlflowClient
+
+    found = MlflowClient().search_model_versions(f"source_path = '{uri}'")
+    digests = {each.tags["manifest_sha256"] for each in found if each.tags.get("manifest_sha256")}
+    if len(digests) > 1:
+        raise RefusedError(f"MLflow has {len(digests)} digests of {uri}; say which is right: digest of the settings")
+    return str(digests.pop()) if digests else ""
+
+
+def download(source: Source, folder: Path) -> None:
+    """Fetch a model into a folder: by KServe's own downloader from Hugging Face, else by MLflow. Raises RefusedError
+    where there is nothing."""
+    if source.uri.startswith("hf://"):
         subprocess.run([*KSERVE, source.uri, str(folder)], check=True)
         return
     if "AWS_ENDPOINT_URL" in os.environ:  # as KServe names it
@@ -83,35 +102,49 @@ def download(source: Source, folder: Path, registry: bool) -> None:
 
     # not mlflow.artifacts.download_artifacts: that makes a folder of the URI's last part in the folder
     get_artifact_repository(source.uri).download_artifacts("", str(folder))
+    if not any(folder.iterdir()):  # MLflow is content with that
+        raise RefusedError(f"there is nothing below {source.uri}")
 
 
 def check(folder: Path, digest: str) -> None:
     """Hold a folder to its digest. Raises RefusedError."""
-    if not digest:
-        print("served as it is: neither the settings nor MLflow have a digest of it", flush=True)
-        return
     from verify import verify  # type: ignore[import-not-found]  # beside this file in the pod
 
-    problems = verify(folder, digest)
+    listed = _manifest(folder)
+    problems = verify(folder, digest or None) if digest or listed else []
     if problems:
         raise RefusedError("; ".join(problems))
-    print(f"every file is the registered one: manifest {digest}", flush=True)
+    if digest:
+        print(f"every file is the registered one: manifest {digest}", flush=True)
+    else:
+        how = "only held to the manifest beside it" if listed else "served as it is"
+        print(f"{how}: neither the settings nor MLflow have a digest of it", flush=True)
+
+
+def _manifest(folder: Path) -> bool:
+    """Whether a folder has a manifest of ours; a model may have a file of that name for itself."""
+    from verify import MANIFEST, ManifestError, entries
+
+    try:
+        entries((folder / MANIFEST).read_bytes())
+    except (OSError, ManifestError):
+        return False
+    return True
 
 
 def fetch(uri: str, folder: Path, name: str, digest: str = "", cache: Path | None = None) -> None:
     """Bring a model into a folder. Raises RefusedError, and what MLflow or the downloader raise."""
     source = resolve(uri, name, digest)
-    registry = uri.startswith("models:/")
     folder.mkdir(parents=True, exist_ok=True)
     if cache is None or not source.digest:  # without a digest a cached copy would hide that the model changed
-        download(source, folder, registry)
+        download(source, folder)
         check(folder, source.digest)
     else:
-        _by_cache(source, folder, registry, cache)
+        _by_cache(source, folder, cache)
     _for_all(folder)
 
 
-def _by_cache(source: Source, folder: Path, registry: bool, cache: Path) -> None:
+def _by_cache(source: Source, folder: Path, cache: Path) -> None:
     """Take a model from the node's shelf; where it is not there, or broken, fetch it and put it there."""
     shelf = cache / re.sub(r"[^A-Za-z0-9._-]", "_", source.name)
     shelf.mkdir(parents=True, exist_ok=True)
@@ -122,7 +155,7 @@ def _by_cache(source: Source, folder: Path, registry: bool, cache: Path) -> None
             return
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=shelf))
     try:
-        download(source, part, registry)
+        download(source, part)
         check(part, source.digest)
         shutil.copytree(part, folder, dirs_exist_ok=True)
         check(folder, source.digest)
@@ -192,8 +225,9 @@ def main(words: list[str]) -> int:
     except RefusedError as error:
         print(f"refused to serve {words[0]}: {error}", file=sys.stderr)
         return 1
-    except subprocess.CalledProcessError as error:
-        print(f"{words[0]} could not be fetched: {error}", file=sys.stderr)
+    except Exception as error:  # the pod is tried again, and its log's last line says why
+        said = " ".join(str(error).split())[:500]
+        print(f"{words[0]} could not be fetched: {type(error).__name__}: {said}", file=sys.stderr)
         return 1
     return 0
 

@@ -121,8 +121,11 @@ def test_models_reach_the_store_by_their_accounts() -> None:
 
 
 def test_a_model_is_fetched_by_a_program_that_checks_it() -> None:
-    made = everything()
-    for name, container in (("assistant", "object-store"), ("classifier", "mlflow")):
+    hub = {"name": "embedder", "uri": "hf://owner/embedder", "runtime": "huggingface"}
+    registered = {"name": "classifier", "uri": "models:/classifier/3", "runtime": "mlserver"}
+    placed = {"name": "assistant", "uri": "s3://models/assistant/1", "runtime": "mlserver"}
+    made = make(models=[hub, registered, placed])
+    for name, container in (("assistant", "mlflow"), ("classifier", "mlflow"), ("embedder", "hugging-face")):
         predictor = one(made, "InferenceService", name).inputs["spec"]["predictor"]
         assert predictor["storageContainerName"] == container
         assert predictor["volumes"] == [{"name": "model-fetch", "configMap": {"name": "model-fetch"}}]
@@ -138,8 +141,8 @@ def test_a_model_that_nodes_keep_mounts_their_folder() -> None:
     made = make(models=models)
     assert one(made, "PersistentVolume", "model-cache").inputs["spec"]["hostPath"]["type"] == "DirectoryOrCreate"
     predictor = one(made, "InferenceService", "kept").inputs["spec"]["predictor"]
-    assert predictor["storageContainerName"] == "object-store-cached"
-    spec = one(made, "ClusterStorageContainer", "object-store-cached-storage").inputs["spec"]["container"]
+    assert predictor["storageContainerName"] == "mlflow-cached"
+    spec = one(made, "ClusterStorageContainer", "mlflow-cached-storage").inputs["spec"]["container"]
     assert {mount["name"] for mount in spec["volumeMounts"]} == {each["name"] for each in predictor["volumes"]}
 
 

@@ -1,30 +1,19 @@
-"""The program that brings a model into a pod: with real files, a real process, and a downloader that copies."""
+"""The program that brings a model into a pod: with real files, a real process, and stand-ins for what it fetches by."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cluster.render import storage_containers
-from cluster.serving import fetch
 from cluster.transfer.verify import file_sha256
-
-COPY = """\
-import shutil, sys
-from pathlib import Path
-with open("fetched", "a") as log:
-    log.write(sys.argv[1] + "\\n")
-shutil.copytree(sys.argv[1].removeprefix("s3:/"), sys.argv[2], dirs_exist_ok=True)
-"""
+from tests.serving.init_container import Pod
 
 
 def made(folder: Path, **files: str) -> str:
@@ -41,55 +30,20 @@ def made(folder: Path, **files: str) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-class Pod:
-    """The init container: our two programs side by side, as the ConfigMap mounts them, in a process of their own."""
-
-    def __init__(self, root: Path) -> None:
-        self.root, self.code, self.cache = root, root / "code", root / "cache"
-        self.code.mkdir()
-        self.cache.mkdir()
-        for name, text in storage_containers.scripts().items():
-            (self.code / name).write_text(text)
-        (root / "copy.py").write_text(COPY)
-        # stand-ins: the downloader of KServe's image, and the mount point of the cache
-        text = (self.code / "fetch.py").read_text()
-        text = text.replace(repr(fetch.KSERVE).replace("'", '"'), repr((sys.executable, str(root / "copy.py"))))
-        (self.code / "fetch.py").write_text(text.replace('Path("/cache")', f'Path("{self.cache}")'))
-
-    def run(self, model: Path, digest: str, *, cache: bool = False, name: str = "m") -> tuple[int, str, Path]:
-        """Return exit status, log, and the folder that the model server would read."""
-        target = self.root / "mnt"
-        shutil.rmtree(target, ignore_errors=True)
-        environment = {"MODEL_DIGEST": digest, "MODEL_CACHE": str(cache).lower(), "MODEL_NAME": name}
-        done = subprocess.run(
-            [sys.executable, "-I", str(self.code / "fetch.py"), f"s3:/{model}", str(target)],
-            cwd=self.root,
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-        )
-        return done.returncode, done.stdout + done.stderr, target
-
-    @property
-    def downloads(self) -> int:
-        log = self.root / "fetched"
-        return len(log.read_text().splitlines()) if log.is_file() else 0
-
-
 @pytest.fixture
 def pod(tmp_path: Path) -> Pod:
     return Pod(tmp_path)
 
 
-def test_the_registered_model_is_served(pod: Pod, tmp_path: Path) -> None:
-    digest = made(tmp_path / "model", weights="1 2 3")
-    status, said, target = pod.run(tmp_path / "model", digest)
+def test_the_registered_model_is_served(pod: Pod) -> None:
+    digest = made(pod.store / "models/m/1", weights="1 2 3")
+    status, said, target = pod.run("s3://models/m/1", digest)
     assert (status, (target / "weights").read_text()) == (0, "1 2 3"), said
 
 
 @pytest.mark.parametrize("damage", ["changed", "missing", "added", "exchanged"])
-def test_another_model_is_not_served(pod: Pod, tmp_path: Path, damage: str) -> None:
-    folder = tmp_path / "model"
+def test_another_model_is_not_served(pod: Pod, damage: str) -> None:
+    folder = pod.store / "models/m/1"
     digest = made(folder, weights="1 2 3", config="{}")
     if damage == "changed":
         (folder / "weights").write_text("1 2 4")
@@ -99,22 +53,79 @@ def test_another_model_is_not_served(pod: Pod, tmp_path: Path, damage: str) -> N
         (folder / "evil.py").write_text("pass")
     else:
         made(folder, weights="another", config="{}")
-    status, said, _ = pod.run(folder, digest)
+    status, said, _ = pod.run("s3://models/m/1", digest)
     assert status == 1
     assert "refused to serve" in said
 
 
-def test_without_a_digest_it_is_served_and_the_log_says_so(pod: Pod, tmp_path: Path) -> None:
-    made(tmp_path / "model", weights="1 2 3")
-    status, said, _ = pod.run(tmp_path / "model", "")
-    assert status == 0
-    assert "neither the settings nor MLflow have a digest" in said
+@pytest.mark.parametrize("uri", ["s3://models/m/1", "s3://models/m/1/", "models:/m/7", "models:/m@champion"])
+def test_a_neighbour_with_a_longer_number_is_another_model(pod: Pod, uri: str) -> None:
+    """Version 10 lies beside 1; and a file without a byte is a file of the model."""
+    digest = made(pod.store / "models/m/1", weights="1 2 3", merges="")
+    made(pod.store / "models/m/10", weights="another")
+    pod.register("m", "7", "s3://models/m/1", digest, alias="champion")
+    status, said, target = pod.run(uri, "")
+    assert status == 0, said
+    assert {each.name for each in target.iterdir()} == {"weights", "merges", "manifest.json"}
+    assert f"manifest {digest}" in said, "held to what MLflow knows, whichever way it is named"
 
 
-def test_a_node_fetches_a_model_once(pod: Pod, tmp_path: Path) -> None:
-    digest = made(tmp_path / "model", weights="1 2 3")
+def test_another_model_under_a_path_that_mlflow_knows_is_not_served(pod: Pod) -> None:
+    digest = made(pod.store / "models/m/1", weights="1 2 3")
+    pod.register("m", "7", "s3://models/m/1", digest)
+    made(pod.store / "models/m/1", weights="another")
+    status, said, _ = pod.run("s3://models/m/1", "")
+    assert status == 1 and "this is not the registered model" in said
+
+
+def test_two_digests_of_one_place_are_none(pod: Pod) -> None:
+    for number in ("7", "8"):
+        pod.register("m", number, "s3://models/m/1", made(pod.store / "models/m/1", weights=number))
+    status, said, _ = pod.run("s3://models/m/1", "")
+    assert status == 1 and "MLflow has 2 digests of s3://models/m/1" in said
+
+
+def test_nobody_vouches_for_a_place_while_mlflow_is_away(pod: Pod) -> None:
+    digest = made(pod.store / "models/m/1", weights="1 2 3")
+    (pod.root / "mlflow-is-down").touch()
+    status, said, _ = pod.run("s3://models/m/1", "")
+    assert status == 1 and "could not be fetched: ConnectionError: no answer from http://mlflow" in said
+    assert "Traceback" not in said
+    assert pod.run("s3://models/m/1", digest)[0] == 0, "the settings have its digest"
+
+
+@pytest.mark.parametrize("uri", ["s3://models/m/1", "models:/m/7"])
+def test_where_there_is_nothing_nothing_is_served(pod: Pod, uri: str) -> None:
+    pod.register("m", "7", "s3://models/m/1", None)
+    made(pod.store / "models/m/10", weights="1 2 3")
+    status, said, _ = pod.run(uri, "")
+    assert status == 1 and "there is nothing below s3://models/m/1" in said
+
+
+@pytest.mark.parametrize("uri", ["s3://models/m/1", "hf://owner/m"])
+def test_without_a_digest_it_is_served_and_the_log_says_so(pod: Pod, uri: str) -> None:
+    folder = pod.store / uri.partition("://")[2]
+    folder.mkdir(parents=True)
+    (folder / "weights").write_text("1 2 3")
+    status, said, target = pod.run(uri, "")
+    assert (status, (target / "weights").read_text()) == (0, "1 2 3"), said
+    assert "served as it is: neither the settings nor MLflow have a digest" in said
+
+
+def test_without_a_digest_it_is_held_to_the_manifest_beside_it(pod: Pod) -> None:
+    folder = pod.store / "models/m/1"
+    made(folder, weights="1 2 3")
+    status, said, _ = pod.run("s3://models/m/1", "")
+    assert status == 0 and "only held to the manifest beside it" in said
+    (folder / "weights").write_text("1 2 4")
+    status, said, _ = pod.run("s3://models/m/1", "")
+    assert status == 1 and "weights has SHA-256" in said
+
+
+def test_a_node_fetches_a_model_once(pod: Pod) -> None:
+    digest = made(pod.store / "models/m/1", weights="1 2 3")
     for _ in range(3):
-        status, said, target = pod.run(tmp_path / "model", digest, cache=True)
+        status, said, target = pod.run("s3://models/m/1", digest, cache=True)
         assert (status, (target / "weights").read_text()) == (0, "1 2 3"), said
     assert pod.downloads == 1
 
@@ -130,11 +141,12 @@ def seen_by_all() -> Iterator[Path]:
 @pytest.mark.parametrize("cache", [False, True])
 def test_whoever_serves_can_read_what_was_fetched(seen_by_all: Path, cache: bool) -> None:
     """The init container of a cached model is root, the servers are other users; the first pod and the second."""
-    pod, model = Pod(seen_by_all), seen_by_all / "model"
+    pod = Pod(seen_by_all)
+    model = pod.store / "models/m/1"
     digest = made(model, weights="1 2 3")
     (model / "weights").chmod(0o600)  # as a downloader may leave it
     for _ in range(2):
-        status, said, target = pod.run(model, digest, cache=cache)
+        status, said, target = pod.run("s3://models/m/1", digest, cache=cache)
         assert status == 0, said
         assert target.stat().st_mode & 0o555 == 0o555
         assert all(each.stat().st_mode & 0o444 == 0o444 for each in target.rglob("*"))
@@ -143,31 +155,31 @@ def test_whoever_serves_can_read_what_was_fetched(seen_by_all: Path, cache: bool
             assert told.stdout == "1 2 3", told.stderr
 
 
-def test_a_broken_copy_on_the_node_is_not_served(pod: Pod, tmp_path: Path) -> None:
-    digest = made(tmp_path / "model", weights="1 2 3")
-    pod.run(tmp_path / "model", digest, cache=True)
+def test_a_broken_copy_on_the_node_is_not_served(pod: Pod) -> None:
+    digest = made(pod.store / "models/m/1", weights="1 2 3")
+    pod.run("s3://models/m/1", digest, cache=True)
     (pod.cache / "m" / digest / "weights").write_text("1 2 4")
     (pod.cache / "m" / digest / "more").write_text("x")
-    status, said, target = pod.run(tmp_path / "model", digest, cache=True)
+    status, said, target = pod.run("s3://models/m/1", digest, cache=True)
     assert (status, (target / "weights").read_text()) == (0, "1 2 3"), said
     assert not (target / "more").exists()
     assert pod.downloads == 2
-    assert pod.run(tmp_path / "model", digest, cache=True)[0] == 0
+    assert pod.run("s3://models/m/1", digest, cache=True)[0] == 0
     assert pod.downloads == 2, "the whole one took the broken one's place"
 
 
-def test_a_node_keeps_two_versions_of_each_model(pod: Pod, tmp_path: Path) -> None:
-    digests = [made(tmp_path / f"v{number}", weights=f"{number}") for number in range(4)]
+def test_a_node_keeps_two_versions_of_each_model(pod: Pod) -> None:
+    digests = [made(pod.store / f"models/m/{number}", weights=f"{number}") for number in range(4)]
     for number, digest in enumerate(digests):
-        assert pod.run(tmp_path / f"v{number}", digest, cache=True)[0] == 0
+        assert pod.run(f"s3://models/m/{number}", digest, cache=True)[0] == 0
         os.utime(pod.cache / "m" / digest, (number + 1, number + 1))
-    assert pod.run(tmp_path / "v0", digests[0], cache=True, name="other")[0] == 0
+    assert pod.run("s3://models/m/0", digests[0], cache=True, name="other")[0] == 0
     assert {each.name for each in (pod.cache / "m").iterdir() if each.is_dir()} == set(digests[2:])
     assert {each.name for each in (pod.cache / "other").iterdir() if each.is_dir()} == {digests[0]}
 
 
-def test_a_wrong_model_is_not_kept(pod: Pod, tmp_path: Path) -> None:
-    digest = made(tmp_path / "model", weights="1 2 3")
-    (tmp_path / "model" / "weights").write_text("1 2 4")
-    assert pod.run(tmp_path / "model", digest, cache=True)[0] == 1
+def test_a_wrong_model_is_not_kept(pod: Pod) -> None:
+    digest = made(pod.store / "models/m/1", weights="1 2 3")
+    (pod.store / "models/m/1/weights").write_text("1 2 4")
+    assert pod.run("s3://models/m/1", digest, cache=True)[0] == 1
     assert [each for each in (pod.cache / "m").iterdir() if each.is_dir()] == []
