@@ -15,8 +15,10 @@ from cloudctl.promoting import kube, place
 from cloudctl.promoting.kube import CANDIDATE_OF, ClusterServing
 from cluster.problems import InputError
 from cluster.promotion.model import PromotionError, Version
+from cluster.settings.load import from_file
 from tests.kserve.standin import KServe
 from tests.render.stacks import settings
+from tests.settings.settings_examples import ROOT
 
 VERSION = Version("assistant", "7", "s3://models/assistant/7", "d" * 64)
 
@@ -145,6 +147,17 @@ def test_gpus_are_counted_on_the_node_that_has_most_free(cluster: Cluster) -> No
     cluster.change(answers={"get nodes": json.dumps({"items": nodes}), "get pods": json.dumps({"items": pods})})
     found = cluster.serving().capacity()
     assert (found.gpus, found.free_gpus, found.running) == (2, 2, True)
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_the_models_of_the_shipped_stacks_can_be_promoted_and_are_held_to_a_digest(stack: str) -> None:
+    """And where GPUs serve, no autoscaler acts on the use of the CPU, and one is left for the next version."""
+    mine = from_file(ROOT / f"Pulumi.{stack}.yaml")
+    assert mine.served
+    for model in mine.served:
+        assert place.registered(model) == (model.name, "champion")
+        assert not model.gpus or model.min_replicas == model.max_replicas
+    assert sum(model.gpus * model.max_replicas for model in mine.served) <= max(mine.gpu_count - 1, 0)
 
 
 def test_a_model_of_a_fixed_version_is_not_promoted() -> None:
