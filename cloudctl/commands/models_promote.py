@@ -13,6 +13,7 @@ from cloudctl import console, exits, options, project
 
 if TYPE_CHECKING:
     from cluster.promotion.model import Mode as PromotionMode
+    from cluster.promotion.model import Period
     from cluster.promotion.run import Outcome, Promotion
 
 
@@ -25,6 +26,12 @@ class How(StrEnum):
 
 
 Name = Annotated[str, typer.Argument(help="The model, as the stack file names it.", metavar="NAME")]
+Back = Annotated[
+    str | None,
+    typer.Argument(
+        help="A version that served before; left out: the last one that no rollback left.", metavar="[VERSION]"
+    ),
+]
 Number = Annotated[str, typer.Argument(help="MLflow's number of the version.", metavar="VERSION")]
 Smoke = Annotated[
     Path | None,
@@ -94,6 +101,7 @@ def promote(
 
 def rollback(
     name: Name,
+    version: Back = None,
     stack: options.Stack = None,
     config_file: options.ConfigFile = None,
     ready_timeout: Ready = 1800,
@@ -103,21 +111,24 @@ def rollback(
     """Go back to the version that served before; a promotion that is not through is taken back.
 
     The alias in MLflow is moved and the service restarted; there is no gate, because that version was in service.
-    Exit code 1: it did not get ready, and what ran before runs.
+    Typed again it goes further back, not to what it has just left: a version that a rollback left is gone back to only
+    by its name, until it is promoted again. Exit code 1: it did not get ready, and what ran before runs.
 
     \b
-    Example:
+    Examples:
       cloudctl models rollback assistant --stack prod
+      cloudctl models rollback assistant 5 --stack prod
     """
     from cloudctl.promoting import place
 
     chosen = project.choose(stack, config_file)
-    again = f"cloudctl models rollback {name} --stack {chosen.name}"
+    again = " ".join(["cloudctl models rollback", name, *([version] if version else []), "--stack", chosen.name])
     with place.refusals():
         mine = place.promotion(chosen, name, None, ready_timeout, _say(json_), again)
         if not yes:
-            typer.confirm(f"take {name} back to the version before?", abort=True, err=json_)
-        outcome = _through(mine, mine.rollback)
+            where = f"version {version}" if version else "the version before"
+            typer.confirm(f"take {name} back to {where}?", abort=True, err=json_)
+        outcome = _through(mine, lambda: mine.rollback(version))
         # a promotion that was taken back is what was asked for
         _end(name, outcome, json_, wanted=outcome.promoted or outcome.failed == "taken back by rollback")
 
@@ -140,8 +151,12 @@ def history(
     if json_:
         console.show_json([asdict(period) for period in found])
         return
-    rows = [[each.version, each.since, each.until or "serves", each.by] for each in found]
+    rows = [[each.version, each.since, _until(each), each.by] for each in found]
     console.show_table(f"versions of {name}", [">version", "since", "until", "by"], rows, "none was promoted yet")
+
+
+def _until(period: Period) -> str:
+    return f"{period.until} (taken back)" if period.until and period.taken_back else period.until or "serves"
 
 
 def _through(mine: Promotion, go: Any) -> Outcome:

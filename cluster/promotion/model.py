@@ -55,9 +55,13 @@ class Gate(BaseModel):
 
 @dataclass(frozen=True)
 class Period:
-    """When a version served: ``since`` and ``until`` in UTC, ISO 8601 ("": not known, or not over), and by whom."""
+    """When a version served: ``since`` and ``until`` in UTC, ISO 8601 ("": not known, or not over), and by whom.
+
+    ``taken_back``: a rollback left the version, which was not promoted again since.
+    """
 
     version: str
     since: str
     until: str
     by: str
+    taken_back: bool = False

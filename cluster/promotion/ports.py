@@ -55,8 +55,10 @@ class Registry(Protocol):
     def name(self, version: Version | None) -> None:
         """Let the alias name a version; None: none."""
 
-    def record(self, version: Version | None, before: Version | None, at: str, by: str) -> None:
-        """Write down that one serves since then, and that the other did until then."""
+    def record(
+        self, version: Version | None, before: Version | None, at: str, by: str, *, taken_back: bool = False
+    ) -> None:
+        """Write down that one serves since then, and that the other did until then, and whether it was taken back."""
 
     def history(self) -> list[Period]:
         """Return who served when, the latest last."""

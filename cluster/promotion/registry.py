@@ -19,6 +19,8 @@ DIGEST_TAG = "manifest_sha256"
 SINCE, UNTIL, BY = "served_from", "served_until", "served_by"
 EARLIER = "served_earlier"
 """Tags of a model version: its last time in service, and the times before that, as JSON."""
+TAKEN_BACK = "taken_back"
+"""Tag of a version that a rollback left: when; empty once it is promoted again."""
 
 _CHUNK = 1 << 20
 
@@ -71,11 +73,15 @@ class MLflowRegistry:
             download_artifacts(artifact_uri=version.source, dst_path=folder, tracking_uri=self._login.uri)
             return verify(folder, version.digest)
 
-    def record(self, version: Version | None, before: Version | None, at: str, by: str) -> None:
+    def record(
+        self, version: Version | None, before: Version | None, at: str, by: str, *, taken_back: bool = False
+    ) -> None:
         """Write down that one serves since ``at`` and the other did until then; a second time changes nothing."""
         with self._errors(f"the history of {self.model}"):
             if before is not None:
                 tags = self._tags(before.number)
+                if taken_back and not tags.get(TAKEN_BACK):
+                    self._set(before.number, TAKEN_BACK, at)
                 if not tags.get(UNTIL):
                     self._set(before.number, UNTIL, at)
             if version is not None:
@@ -106,6 +112,8 @@ class MLflowRegistry:
                 [tags.get(SINCE, ""), tags.get(UNTIL, ""), tags.get(BY, "")],
             ]
             self._set(number, EARLIER, json.dumps(earlier))
+        if tags.get(TAKEN_BACK):
+            self._set(number, TAKEN_BACK, "")
         self._set(number, SINCE, at)
         self._set(number, BY, by)
         self._set(number, UNTIL, "")
@@ -173,10 +181,11 @@ class MLflowRegistry:
 
 
 def _periods(number: str, tags: dict[str, str]) -> Iterator[Period]:
+    left = bool(tags.get(TAKEN_BACK))
     for since, until, by in json.loads(tags.get(EARLIER, "[]")):
-        yield Period(number, since, until, by)
+        yield Period(number, since, until, by, left)
     if tags.get(SINCE) or tags.get(UNTIL):
-        yield Period(number, tags.get(SINCE, ""), tags.get(UNTIL, ""), tags.get(BY, ""))
+        yield Period(number, tags.get(SINCE, ""), tags.get(UNTIL, ""), tags.get(BY, ""), left)
 
 
 def _line(error: Exception) -> str:

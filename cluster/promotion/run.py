@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cluster.journal import now
 from cluster.promotion import gate as gates
 from cluster.promotion.journal import Journal, JournalFile
-from cluster.promotion.model import Gate, Mode, PromotionError, Sample, Version
+from cluster.promotion.model import Gate, Mode, Period, PromotionError, Sample, Version
 from cluster.promotion.plan import TEXTS, Step, mode_for, rollback_steps, steps
 from cluster.promotion.ports import Probe, Registry, Serving, Which
 
@@ -47,15 +47,19 @@ class Promotion:
                 journal = self._begin(number, gate, wished)
             return self._finish(journal)
 
-    def rollback(self) -> Outcome:
-        """Take an open promotion back; else go back to the version that served before this one."""
+    def rollback(self, number: str | None = None) -> Outcome:
+        """Take an open promotion back; else go back to a version that served before, the last one where none is named.
+
+        Raises PromotionError where that is not possible.
+        """
         with self.file.lock():
             journal = self.file.load()
+            _fits(journal, number)
             if journal is not None and journal.state != "closed" and journal.kind == "promote":
                 journal = self._keep(journal, state="undoing", failed=journal.failed or "taken back by rollback")
                 return self._undo(journal)
             if journal is None or journal.state == "closed":
-                journal = self._begin_rollback()
+                journal = self._begin_rollback(number)
             return self._finish(journal)
 
     def planned(self, number: str, wished: Mode | None = None) -> tuple[Mode, tuple[Step, ...]]:
@@ -90,18 +94,13 @@ class Promotion:
             Journal(kind="promote", mode=mode, version=number, before=old, by=self.who, started=now(), gate=gate)
         )
 
-    def _begin_rollback(self) -> Journal:
+    def _begin_rollback(self, number: str | None) -> Journal:
         self.serving.capacity()  # raises where nobody could restart the service
         current = self.registry.current()
-        served = [each.version for each in self.registry.history()]
-        earlier = [each for each in served if current is None or each != current.number]
-        if not earlier:
-            raise PromotionError("no other version has served before; bring one: cloudctl models promote")
+        back = target(self.registry.history(), current, number)
         old = current.number if current else None
         return self._save(
-            Journal(
-                kind="rollback", mode="swap", version=earlier[-1], before=old, by=self.who, started=now(), gate=Gate()
-            )
+            Journal(kind="rollback", mode="swap", version=back, before=old, by=self.who, started=now(), gate=Gate())
         )
 
     def _finish(self, journal: Journal) -> Outcome:
@@ -145,7 +144,8 @@ class Promotion:
             serving.share(0)
             serving.remove()
         elif step == "record":
-            self.registry.record(version, self._before(journal), now(), journal.by)
+            back = journal.kind == "rollback"
+            self.registry.record(version, self._before(journal), now(), journal.by, taken_back=back)
         return journal
 
     def _before(self, journal: Journal) -> Version | None:
@@ -210,7 +210,7 @@ class Promotion:
                     self.serving.stop()
                 self._leave()
                 if "record" in journal.begun and before is not None:
-                    self.registry.record(before, self.registry.find(journal.version), now(), journal.by)
+                    self._unrecord(journal, before)
         except PromotionError as error:
             raise PromotionError(
                 f"version {journal.version} was given up ({journal.failed}), and version {journal.before} could not be"
@@ -218,6 +218,12 @@ class Promotion:
             ) from None
         self._keep(journal, state="closed")
         return Outcome(False, journal.version, journal.before, journal.mode, journal.failed)
+
+    def _unrecord(self, journal: Journal, before: Version) -> None:
+        """Write down that the version before serves again, and if the other one was written down, until when."""
+        serves = [each.version for each in self.registry.history() if each.since and not each.until]
+        left = self.registry.find(journal.version) if journal.version in serves else None
+        self.registry.record(before, left, now(), journal.by, taken_back=journal.kind == "promote")
 
     def _leave(self) -> None:
         self.serving.share(0)
@@ -229,6 +235,37 @@ class Promotion:
     def _save(self, journal: Journal) -> Journal:
         self.file.save(journal)
         return journal
+
+
+def target(history: Sequence[Period], current: Version | None, number: str | None) -> str:
+    """Return the version that a rollback goes to: the one named, else the last that served before and was not left by
+    a rollback. Raises PromotionError where there is none.
+    """
+    serves = current.number if current else None
+    served = [each for each in history if each.version != serves]
+    if number is not None:
+        if number == serves:
+            raise PromotionError(f"{current} serves already; who served when: cloudctl models history")
+        if number not in {each.version for each in served}:
+            raise PromotionError(f"version {number} never served; try it first: cloudctl models promote")
+        return number
+    if whole := [each.version for each in served if not each.taken_back]:
+        return whole[-1]
+    if served:
+        known = ", ".join(sorted({each.version for each in served}, key=int))
+        raise PromotionError(f"no other version has served before that was not taken back; name one that has: {known}")
+    raise PromotionError("no other version has served before; bring one: cloudctl models promote")
+
+
+def _fits(journal: Journal | None, number: str | None) -> None:
+    """Raise PromotionError where a version is named while another one is on its way."""
+    if journal is None or journal.state == "closed" or number is None:
+        return
+    goes_to = journal.before if journal.kind == "promote" else journal.version
+    if number != goes_to:
+        what = f"a {journal.kind.replace('promote', 'promotion')} to version {journal.version} is not through"
+        back = f", and goes back to version {goes_to or 'none'}" if journal.kind == "promote" else ""
+        raise PromotionError(f"{what}{back}; end that first: cloudctl models rollback without a version")
 
 
 def _steps(journal: Journal) -> tuple[Step, ...]:

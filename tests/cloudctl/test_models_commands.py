@@ -119,6 +119,21 @@ def test_rollback_goes_to_the_version_before(cloudctl: Run, world: World) -> Non
     world.at_rest()
 
 
+def test_a_second_rollback_goes_further_back_and_one_may_be_named(cloudctl: Run, world: World) -> None:
+    for number in ("2", "3"):
+        assert cloudctl("models", "promote", "m", number, *YES).exit_code == 0
+    for running in ("2", "1"):
+        assert cloudctl("models", "rollback", "m", *YES).exit_code == 0
+        assert world.running == running
+    refused = cloudctl("models", "rollback", "m", *YES)
+    assert refused.exit_code == 1 and "name one that has: 2, 3" in refused.output
+    assert "(taken back)" in cloudctl("models", "history", "m", "--stack", "prod").stdout
+    asked = cloudctl("models", "rollback", "m", "3", "--stack", "prod", input="y\n")
+    assert "take m back to version 3?" in asked.output and world.running == "3"
+    never = cloudctl("models", "rollback", "m", "9", *YES)
+    assert never.exit_code == 1 and "version 9 never served" in never.output and world.running == "3"
+
+
 def test_a_rollback_that_does_not_get_ready_is_exit_status_1(cloudctl: Run, world: World) -> None:
     assert cloudctl("models", "promote", "m", "2", *YES).exit_code == 0
     world.bad["1"] = "start"

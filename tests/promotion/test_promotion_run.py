@@ -26,7 +26,7 @@ def test_a_good_version_comes_into_service(tmp_path: Path, capacity: Capacity) -
     outcome = world.promotion(tmp_path).promote("2", GATE)
     assert (outcome.promoted, outcome.before, world.running) == (True, "1", "2")
     world.at_rest()
-    assert world.periods == {"1": ["until"], "2": ["since"]}
+    assert world.served == ["1", "2+"]
 
 
 @pytest.mark.parametrize("capacity", [SHARE, SWAP])
@@ -37,7 +37,7 @@ def test_a_bad_version_goes_back_by_itself_and_says_why(tmp_path: Path, capacity
     assert (outcome.promoted, world.running) == (False, "1")
     assert outcome.failed is not None and BAD[fault] in outcome.failed
     world.at_rest()
-    assert world.periods == {}, "it never served"
+    assert world.periods == [], "it never served"
     assert world.promotion(tmp_path).promote("3", GATE).promoted, "the next version is not held up"
 
 
@@ -123,7 +123,69 @@ def test_rollback_is_one_command(tmp_path: Path) -> None:
     outcome = world.promotion(tmp_path).rollback()
     assert (outcome.promoted, outcome.version, world.running) == (True, "1", "1")
     world.at_rest()
-    assert world.promotion(tmp_path).rollback().version == "2", "and there again"
+    assert world.served == ["1", "2", "1+"]
+
+
+def test_two_rollbacks_do_not_bring_the_bad_version_back(tmp_path: Path) -> None:
+    """Whoever types it a second time wants to go further back, not to what was just left."""
+    world = World(capacity_=SWAP)
+    for number in ("2", "3"):
+        world.promotion(tmp_path).promote(number, GATE)
+    assert [world.promotion(tmp_path).rollback().version for _ in range(2)] == ["2", "1"]
+    with pytest.raises(PromotionError, match=r"no other version .* name one that has: .*2, 3"):
+        world.promotion(tmp_path).rollback()
+    world.promotion(tmp_path).promote("3", GATE)
+    assert world.promotion(tmp_path).rollback().version == "1"
+    assert world.served == ["1", "2", "3", "2", "1", "3", "1+"]
+
+
+def test_a_rollback_may_name_the_version(tmp_path: Path) -> None:
+    world = World(capacity_=SWAP)
+    for number in ("2", "3"):
+        world.promotion(tmp_path).promote(number, GATE)
+    assert world.promotion(tmp_path).rollback("1").version == "1"
+    world.at_rest()
+    assert world.promotion(tmp_path).rollback("3").version == "3", "what was left as well, if it is asked for"
+    world.at_rest()
+    with pytest.raises(PromotionError, match="m 3 serves already"):
+        world.promotion(tmp_path).rollback("3")
+
+
+def test_what_never_served_is_no_rollback(tmp_path: Path) -> None:
+    world = World(capacity_=SWAP)
+    world.promotion(tmp_path).promote("2", GATE)
+    with pytest.raises(PromotionError, match="version 3 never served; try it first: cloudctl models promote"):
+        world.promotion(tmp_path).rollback("3")
+    assert world.running == "2"
+
+
+def test_a_version_is_not_named_while_a_promotion_is_under_way(tmp_path: Path) -> None:
+    world = World(capacity_=SWAP)
+    world.promotion(tmp_path).promote("2", GATE)
+    world.kill_at = len(world.calls) + 4
+    with pytest.raises(KilledError):
+        world.promotion(tmp_path).promote("3", GATE)
+    world.kill_at = None
+    with pytest.raises(PromotionError, match="a promotion to version 3 is not through, and goes back to version 2"):
+        world.promotion(tmp_path).rollback("1")
+    assert not world.promotion(tmp_path).rollback("2").promoted
+    assert world.running == "2"
+    assert world.promotion(tmp_path).rollback().version == "1", "3 was never promoted, and 2 is left"
+
+
+def test_what_was_taken_back_when_it_served_already_is_not_gone_back_to(tmp_path: Path) -> None:
+    """Killed after it was written down: version 3 has a time in the history, and is not what anybody wants."""
+    for after in (False, True):
+        world, path = World(capacity_=SWAP), tmp_path / str(after)
+        world.promotion(path).promote("2", GATE)
+        world.kill_at, world.kill_after = len(world.calls) + _calls(SWAP, None, path / "whole") - 1, after
+        with pytest.raises(KilledError):
+            world.promotion(path).promote("3", GATE)
+        assert world.calls[-1] == "record"
+        world.kill_at = None
+        world.promotion(path).rollback()
+        assert world.running == "2" and world.served[-1] == "2+"
+        assert world.promotion(path).rollback().version == "1"
 
 
 def test_there_is_nothing_to_roll_back_to(tmp_path: Path) -> None:

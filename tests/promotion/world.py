@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cluster.promotion.journal import JournalFile
@@ -36,7 +36,8 @@ class World:
     kill_at: int | None = None
     kill_after: bool = False
     calls: list[str] = field(default_factory=list)
-    periods: dict[str, list[str]] = field(default_factory=dict)
+    periods: list[Period] = field(default_factory=list)
+    taken_back: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
 
     def call(self, name: str, effect: Callable[[], None] = lambda: None) -> None:
@@ -102,17 +103,32 @@ class World:
     def name(self, version: Version | None) -> None:
         self.call("name", lambda: setattr(self, "alias", version.number if version else None))
 
-    def record(self, version: Version | None, before: Version | None, at: str, by: str) -> None:
+    def record(
+        self, version: Version | None, before: Version | None, at: str, by: str, *, taken_back: bool = False
+    ) -> None:
         def effect() -> None:
-            if before:
-                self.periods.setdefault(before.number, []).append("until")
-            if version:
-                self.periods.setdefault(version.number, []).append("since")
+            moment = f"{len(self.calls):06}"  # later than all before
+            if before is not None:
+                mine = self._open(before.number) or Period(before.number, "", "", "", False)
+                self.periods = [each for each in self.periods if each is not mine] + [replace(mine, until=moment)]
+                self.taken_back |= {before.number} if taken_back else set()
+            if version is not None and self._open(version.number) is None:
+                self.periods.append(Period(version.number, moment, "", by, False))
+                self.taken_back.discard(version.number)
 
         self.call("record", effect)
 
+    def _open(self, number: str) -> Period | None:
+        return next((each for each in self.periods if each.version == number and not each.until), None)
+
     def history(self) -> list[Period]:
-        return [Period(number, "2026", "", "me") for number in self.periods]
+        found = [replace(each, taken_back=each.version in self.taken_back) for each in self.periods]
+        return sorted(found, key=lambda each: (each.since, each.until or "9"))
+
+    @property
+    def served(self) -> list[str]:
+        """Versions in the order in which they served; the last one with a + where it still does."""
+        return [each.version + ("" if each.until else "+") for each in self.history()]
 
     # the clients
 

@@ -62,6 +62,9 @@ class Processes:
         self._dies("share")
         self.weight = percent
 
+    def stop(self) -> None:
+        self._end("service")
+
     def remove(self) -> None:
         self._end("candidate")
 
@@ -223,6 +226,9 @@ def test_a_good_version_serves_and_one_command_goes_back(scene: Scene) -> None:
     assert scene.serves == "v1"
     shown = [(each.version, bool(each.until), each.by) for each in scene.registry.history()]
     assert sorted(shown) == [("1", False, "tester"), ("1", True, "tester"), ("2", True, "tester")]
+    assert {each.version for each in scene.registry.history() if each.taken_back} == {second}
+    with pytest.raises(PromotionError, match=f"name one that has: {second}"):
+        scene.promotion().rollback()
 
 
 FAULTS = {
