@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -70,7 +71,7 @@ def promote(
     If anything fails, the running version goes on or comes back by itself. Then the alias in MLflow names the new
     version, so that a restart and the next pulumi up keep it. Killed on its way it goes on by the same command.
 
-    Exit code 1: not promoted, and what ran before runs.
+    Exit code 1: not promoted, and what ran before runs; 3: nor could that be brought back.
 
     \b
     Examples:
@@ -96,7 +97,8 @@ def promote(
                 console.show_json(data) if json_ else _show_plan(planned, texts)
                 return
             typer.confirm(f"bring version {version} of {name} into service ({planned})?", abort=True, err=json_)
-        _end(name, _through(mine, lambda: mine.promote(version, gate, wished)), json_)
+        outcome = _through(name, mine, lambda: mine.promote(version, gate, wished), json_)
+        _end(name, outcome, json_, wanted=outcome.promoted)
 
 
 def rollback(
@@ -112,7 +114,7 @@ def rollback(
 
     The alias in MLflow is moved and the service restarted; there is no gate, because that version was in service.
     Typed again it goes further back, not to what it has just left: a version that a rollback left is gone back to only
-    by its name, until it is promoted again. Exit code 1: it did not get ready, and what ran before runs.
+    by its name, until it is promoted again. Exit code 1: it did not get ready, and what ran before runs; 3: nor that.
 
     \b
     Examples:
@@ -128,9 +130,8 @@ def rollback(
         if not yes:
             where = f"version {version}" if version else "the version before"
             typer.confirm(f"take {name} back to {where}?", abort=True, err=json_)
-        outcome = _through(mine, lambda: mine.rollback(version))
-        # a promotion that was taken back is what was asked for
-        _end(name, outcome, json_, wanted=outcome.promoted or outcome.failed == "taken back by rollback")
+        outcome = _through(name, mine, lambda: mine.rollback(version), json_)
+        _end(name, outcome, json_, wanted=outcome.back)
 
 
 def history(
@@ -159,16 +160,22 @@ def _until(period: Period) -> str:
     return f"{period.until} (taken back)" if period.until and period.taken_back else period.until or "serves"
 
 
-def _through(mine: Promotion, go: Any) -> Outcome:
+def _through(name: str, mine: Promotion, go: Callable[[], Outcome], json_: bool) -> Outcome:
+    from cluster.promotion.run import UnsettledError
+
     try:
-        outcome: Outcome = go()
+        return go()
+    except UnsettledError as error:
+        console.note(str(error))
+        if json_:
+            console.show_json({"model": name, **asdict(error.outcome)})
+        raise typer.Exit(exits.UNKNOWN) from None
     except KeyboardInterrupt:
         console.note(f"cut off; go on with: {mine.again}; or back: cloudctl models rollback")
         raise
-    return outcome
 
 
-def _end(name: str, outcome: Outcome, json_: bool, *, wanted: bool | None = None) -> None:
+def _end(name: str, outcome: Outcome, json_: bool, *, wanted: bool) -> None:
     if json_:
         console.show_json({"model": name, **asdict(outcome)})
     elif outcome.promoted:
@@ -177,7 +184,7 @@ def _end(name: str, outcome: Outcome, json_: bool, *, wanted: bool | None = None
         nothing = "nothing served before, and nothing serves now"
         stands = f"version {outcome.before} serves as before" if outcome.before else nothing
         console.say(f"version {outcome.version} of {name} was not promoted: {outcome.failed}\n{stands}")
-    raise typer.Exit(exits.OK if (outcome.promoted if wanted is None else wanted) else exits.REFUSED)
+    raise typer.Exit(exits.OK if wanted else exits.REFUSED)
 
 
 def _show_plan(mode: str, texts: list[str]) -> None:

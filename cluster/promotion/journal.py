@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from cluster import journal
 from cluster.promotion.model import Gate, Mode, PromotionError
 
+Kind = Literal["promote", "rollback"]
+
 
 class Journal(BaseModel):
     """A promotion or a rollback.
@@ -21,7 +23,7 @@ class Journal(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1] = 1
-    kind: Literal["promote", "rollback"]
+    kind: Kind
     mode: Mode
     version: str
     before: str | None

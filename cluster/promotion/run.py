@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cluster.journal import now
 from cluster.promotion import gate as gates
-from cluster.promotion.journal import Journal, JournalFile
+from cluster.promotion.journal import Journal, JournalFile, Kind
 from cluster.promotion.model import Gate, Mode, Period, PromotionError, Sample, Version
 from cluster.promotion.plan import TEXTS, Step, mode_for, rollback_steps, steps
 from cluster.promotion.ports import Probe, Registry, Serving, Which
@@ -18,13 +18,32 @@ _TOUCHES_SERVICE = frozenset({"alias", "restart"})
 
 @dataclass(frozen=True)
 class Outcome:
-    """``promoted`` is False where all is as before; ``failed`` says why then. ``verdict``: the last measurement."""
+    """``promoted`` is False where all is as before; ``failed`` says why then.
+
+    ``settled`` is False where neither is so: what runs is not known, and the promotion is still open. ``kind``: what
+    the operation was that ended; a rollback may have taken a promotion back.
+    """
 
     promoted: bool
     version: str
     before: str | None
     mode: Mode
     failed: str | None = None
+    kind: Kind = "promote"
+    settled: bool = True
+
+    @property
+    def back(self) -> bool:
+        """Whether a version is back in service: by a rollback, or as an unfinished promotion was taken back."""
+        return self.settled and (self.promoted or self.kind == "promote")
+
+
+class UnsettledError(PromotionError):
+    """A version was given up, and the one before could not be brought back."""
+
+    def __init__(self, text: str, outcome: Outcome) -> None:
+        super().__init__(text)
+        self.outcome = outcome
 
 
 @dataclass
@@ -118,7 +137,7 @@ class Promotion:
                 return self._undo(self._keep(journal, state="undoing", failed=f"{TEXTS[step]}: {error}"))
             journal = self._keep(journal, done=(*journal.done, step))
         journal = self._keep(journal, state="closed")
-        return Outcome(True, journal.version, journal.before, journal.mode)
+        return Outcome(True, journal.version, journal.before, journal.mode, kind=journal.kind)
 
     def _do(self, step: Step, journal: Journal) -> Journal:  # noqa: C901 one line for each step
         version = self.registry.find(journal.version)
@@ -195,11 +214,12 @@ class Promotion:
     def _undo(self, journal: Journal) -> Outcome:
         """Put back what stood before. While the service itself comes back, a candidate that passed the gate answers.
 
-        Raises PromotionError where even that fails: the journal stays open, and the same command tries again.
+        Raises UnsettledError where even that fails: the journal stays open, and the same command tries again.
         """
-        before = self._before(journal)
         self.say(f"going back to {f'version {journal.before}' if journal.before else 'no version'} ...")
+        outcome = Outcome(False, journal.version, journal.before, journal.mode, journal.failed, journal.kind)
         try:
+            before = self._before(journal)
             if not _TOUCHES_SERVICE & set(journal.begun):
                 self._leave()
             else:
@@ -212,12 +232,13 @@ class Promotion:
                 if "record" in journal.begun and before is not None:
                     self._unrecord(journal, before)
         except PromotionError as error:
-            raise PromotionError(
+            text = (
                 f"version {journal.version} was given up ({journal.failed}), and version {journal.before} could not be"
                 f" brought back: {error}; mend that, then go on with: {self.again}"
-            ) from None
+            )
+            raise UnsettledError(text, replace(outcome, settled=False)) from None
         self._keep(journal, state="closed")
-        return Outcome(False, journal.version, journal.before, journal.mode, journal.failed)
+        return outcome
 
     def _unrecord(self, journal: Journal, before: Version) -> None:
         """Write down that the version before serves again, and if the other one was written down, until when."""

@@ -141,6 +141,27 @@ def test_a_rollback_that_does_not_get_ready_is_exit_status_1(cloudctl: Run, worl
     assert done.exit_code == 1 and "does not get ready" in done.output and world.running == "2"
 
 
+@pytest.mark.parametrize("back", [("rollback", "m"), ("promote", "m", "2")])
+def test_where_the_way_back_fails_it_is_neither_a_success_nor_as_before(
+    cloudctl: Run, world: World, back: tuple[str, ...]
+) -> None:
+    world.capacity_, world.bad["2"] = Capacity(1, 0, True), "wrong"
+    world.broken.add("remove")
+    done = cloudctl("models", "promote", "m", "2", *YES, "--json")
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["promoted"], told["settled"]) == (3, False, False)
+    assert "version 2 was given up" in done.stderr and "remove does not work" in done.stderr
+    assert "go on with: cloudctl models promote m 2" in done.stderr
+    assert cloudctl("models", "promote", "m", "2", *YES).exit_code == 3, "nor is it settled by asking again"
+    world.broken.clear()
+    done = cloudctl("models", *back, *YES, "--json")
+    told = json.loads(done.stdout)
+    # to be taken back is what rollback was asked for, and not what promote was
+    assert (done.exit_code, told["promoted"], told["settled"]) == (0 if back[0] == "rollback" else 1, False, True)
+    assert "a wrong answer" in told["failed"]
+    world.at_rest()
+
+
 def test_without_an_earlier_version_there_is_nothing_to_go_back_to(cloudctl: Run, world: World) -> None:
     done = cloudctl("models", "rollback", "m", *YES)
     assert done.exit_code == 1 and "no other version has served before" in done.output and world.calls == []
