@@ -100,9 +100,15 @@ def _s3(settings: Settings, passwords: Mapping[str, Any], ca_file: str | None) -
     return S3Login(endpoint, credentials.STORE_USER, password, ca_file=ca_file)
 
 
+def mlflow_url(settings: Settings) -> str:
+    """Return where the stack's own MLflow answers from outside."""
+    return (settings.transfer and settings.transfer.mlflow) or addresses.url("mlflow", settings)
+
+
 def _mlflow(settings: Settings, passwords: Mapping[str, Any], ca_file: str | None) -> MLflowLogin:
-    uri = (settings.transfer and settings.transfer.mlflow) or addresses.url("mlflow", settings)
-    return MLflowLogin(uri, credentials.MLFLOW_ADMIN, SecretStr(str(passwords["mlflow_admin_password"])), ca_file)
+    return MLflowLogin(
+        mlflow_url(settings), credentials.MLFLOW_ADMIN, SecretStr(str(passwords["mlflow_admin_password"])), ca_file
+    )
 
 
 def _ca_file(chosen: project.Stack, settings: Settings) -> str | None:

@@ -14,8 +14,8 @@ from cloudctl import console, exits, options, project
 
 if TYPE_CHECKING:
     from cluster.promotion.model import Mode as PromotionMode
-    from cluster.promotion.model import Period
-    from cluster.promotion.run import Outcome, Promotion
+    from cluster.promotion.model import Outcome, Period
+    from cluster.promotion.run import Promotion
 
 
 class How(StrEnum):
@@ -161,7 +161,7 @@ def _until(period: Period) -> str:
 
 
 def _through(name: str, mine: Promotion, go: Callable[[], Outcome], json_: bool) -> Outcome:
-    from cluster.promotion.run import UnsettledError
+    from cluster.promotion.model import UnsettledError
 
     try:
         return go()

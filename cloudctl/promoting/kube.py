@@ -35,6 +35,7 @@ would write into KServe's own Deployment, which KServe sets right again."""
 RETIRED = "inference-cloud/retired"
 """Annotation of a service that a promotion stopped, because there was no version to go back to."""
 
+_RENEW = "pulumi up renews what fetches it"
 _GPU = "nvidia.com/gpu"
 _KUBECTL_S = 60.0
 PAUSE_S = 2.0
@@ -122,11 +123,36 @@ class ClusterServing:
         self._run("patch", "httproute", self.model.name, "--type=merge", MANAGER, "-p", patch)
 
     def restart(self, version: Version) -> None:
-        """Have the service's pods made anew, which load what the alias names, and wait until they are ready."""
+        """Have the service's pods made anew, which load what the alias names, and wait until they are ready.
+
+        Which alias that is, the MLflow decides that the pods ask; what they loaded is what serves.
+        """
         at = datetime.now(UTC).isoformat(timespec="microseconds")
         marks = [f"{SERVED}={version.number}", f"{RESTARTED}={at}", f"{render.STOP}-", f"{RETIRED}-"]
         self._run("annotate", "inferenceservice", self.model.name, *marks, "--overwrite", MANAGER)
         self._await_rollout(self.model.name, RESTARTED, at)
+        loaded = self._loaded(RESTARTED, at)
+        if not loaded:
+            self.say(f"  the pods of {self.model.name} do not say which version they loaded; {_RENEW}")
+        elif loaded != {(version.number, version.digest)}:
+            found = ", ".join(f"version {number} (manifest {digest or 'unknown'})" for number, digest in sorted(loaded))
+            wanted = f"{version} (manifest {version.digest})"
+            raise PromotionError(f"{self.model.name} loaded {found}, not {wanted}; its pods ask the cluster's MLflow")
+
+    def loaded(self) -> set[tuple[str, str]]:
+        """Return number and digest of the versions that the service's pods say they have loaded."""
+        return self._loaded()
+
+    def _loaded(self, annotation: str = "", value: str = "") -> set[tuple[str, str]]:
+        """Return what the last words of the init containers name; of marked pods alone, where a mark is told."""
+        found = set()
+        for pod in self._pods(self.model.name):
+            if annotation and not _marked(pod, annotation, value):
+                continue
+            for each in pod.get("status", {}).get("initContainerStatuses", []):
+                if told := _told(((each.get("state") or {}).get("terminated") or {}).get("message", "")):
+                    found.add(told)
+        return found
 
     def stop(self) -> None:
         """Have KServe take the service's pods away; the next restart brings them again."""
@@ -168,11 +194,14 @@ class ClusterServing:
 
     def _restarts(self, name: str, mark: str, value: str) -> int:
         """Return how often a container of the new pods was started anew, the most of any."""
-        pods = json.loads(self._run("get", "pods", "-l", f"{SERVICE_LABEL}={name}", "-o", "json") or "{}")
-        mine = [pod.get("status", {}) for pod in pods.get("items", []) if _marked(pod, mark, value)]
+        mine = [pod.get("status", {}) for pod in self._pods(name) if _marked(pod, mark, value)]
         kinds = ("initContainerStatuses", "containerStatuses")
         counts = (int(each.get("restartCount", 0)) for one in mine for kind in kinds for each in one.get(kind, []))
         return max(counts, default=0)
+
+    def _pods(self, name: str) -> list[dict[str, Any]]:
+        said = self._run("get", "pods", "-l", f"{SERVICE_LABEL}={name}", "-o", "json")
+        return list(json.loads(said).get("items", [])) if said.strip() else []
 
     def _why(self, name: str) -> str:
         """Return the last words of the program that fetches the model, where it has refused to."""
@@ -233,6 +262,15 @@ def standing(deployment: Mapping[str, Any]) -> tuple[int, int]:
     updated, available = int(status.get("updatedReplicas", 0)), int(status.get("availableReplicas", 0))
     old = int(status.get("replicas", 0)) > updated
     return min(updated, available, wanted - old), wanted
+
+
+def _told(message: str) -> tuple[str, str] | None:
+    """Return the version and the digest of the words of cluster/serving/fetch.py; None where these are others."""
+    try:
+        said = json.loads(message)
+        return str(said["version"]), str(said["digest"])
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _stopped(service: Mapping[str, Any]) -> bool:

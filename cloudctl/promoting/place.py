@@ -63,15 +63,26 @@ def promotion(
         question = question_for(model, question_in(smoke) if smoke else None)
     if model.runtime == "custom" and question is None:
         say("a container of your own: its v2 metadata says what it is asked, or --smoke does")
+    known = registry(chosen, model)
     return Promotion(
         ClusterServing(settings, model, folder / "kubeconfig", ready_s, say),
-        registry(chosen, model),
+        known,
         HttpProbe(model.name, question, timeout_s=float(model.timeout)),
         JournalFile(folder / "promotions" / f"{name}.json"),
         getpass.getuser(),
         say,
         again,
+        known.place,
+        doubt(settings, known.place),
     )
+
+
+def doubt(settings: Settings, place: str) -> str:
+    """Return why a registry may be another than the one that the stack's pods ask; "" where it is the stack's."""
+    mine = transferring.mlflow_url(settings)
+    if place.rstrip("/") == mine.rstrip("/"):
+        return ""
+    return f"MLFLOW_TRACKING_URI is {place}, the stack's MLflow {mine}: unset it, so that the right alias is moved"
 
 
 def question_in(file: Path) -> dict[str, Any]:

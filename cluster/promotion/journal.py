@@ -7,9 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from cluster import journal
-from cluster.promotion.model import Gate, Mode, PromotionError
-
-Kind = Literal["promote", "rollback"]
+from cluster.promotion.model import Gate, Kind, Mode, PromotionError
 
 
 class Journal(BaseModel):
@@ -17,7 +15,7 @@ class Journal(BaseModel):
 
     ``version``, ``before``: MLflow's numbers (before is None where nothing served). ``begun`` holds the steps that were
     begun, ``done`` those that are through. ``state``: open while it goes on, undoing once it failed (``failed`` says
-    why) and is being taken back, and closed.
+    why) and is being taken back, and closed. ``registry``: the URL of the MLflow that it began with.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,6 +28,7 @@ class Journal(BaseModel):
     by: str
     started: str
     gate: Gate
+    registry: str = ""
     begun: tuple[str, ...] = ()
     done: tuple[str, ...] = ()
     running_ms: tuple[float, ...] = ()

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 Mode = Literal["share", "swap"]
 """share: both versions run, and requests move from one to the other; swap: one goes, the other comes."""
 
+Kind = Literal["promote", "rollback"]
+
 
 class PromotionError(Exception):
     """What was asked for is not done; the message says why, what stands now, and what to do."""
@@ -65,3 +67,33 @@ class Period:
     until: str
     by: str
     taken_back: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``promoted`` is False where all is as before; ``failed`` says why then.
+
+    ``settled`` is False where neither is so: what runs is not known, and the promotion is still open. ``kind``: what
+    the operation was that ended; a rollback may have taken a promotion back.
+    """
+
+    promoted: bool
+    version: str
+    before: str | None
+    mode: Mode
+    failed: str | None = None
+    kind: Kind = "promote"
+    settled: bool = True
+
+    @property
+    def back(self) -> bool:
+        """Whether a version is back in service: by a rollback, or as an unfinished promotion was taken back."""
+        return self.settled and (self.promoted or self.kind == "promote")
+
+
+class UnsettledError(PromotionError):
+    """A version was given up, and the one before could not be brought back."""
+
+    def __init__(self, text: str, outcome: Outcome) -> None:
+        super().__init__(text)
+        self.outcome = outcome

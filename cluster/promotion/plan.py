@@ -1,11 +1,12 @@
-"""Which steps bring a version into service, and whether both versions can run beside each other."""
+"""Which steps bring a version into service, whether both versions can run beside each other, where a rollback goes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from cluster.promotion.model import Mode
+from cluster.promotion.model import Mode, Period, PromotionError, Version
 
 Step = Literal[
     "verify", "baseline", "deploy", "smoke", "gate", "share", "watch", "all", "alias", "restart", "confirm", "settle",
@@ -67,3 +68,23 @@ def steps(mode: Mode) -> tuple[Step, ...]:
 def rollback_steps() -> tuple[Step, ...]:
     """Return the steps back to a version that served before: without a gate, because it was in service."""
     return _BACK
+
+
+def target(history: Sequence[Period], current: Version | None, number: str | None) -> str:
+    """Return the version that a rollback goes to: the one named, else the last that served before and was not left by
+    a rollback. Raises PromotionError where there is none.
+    """
+    serves = current.number if current else None
+    served = [each for each in history if each.version != serves]
+    if number is not None:
+        if number == serves:
+            raise PromotionError(f"{current} serves already; who served when: cloudctl models history")
+        if number not in {each.version for each in served}:
+            raise PromotionError(f"version {number} never served; try it first: cloudctl models promote")
+        return number
+    if whole := [each.version for each in served if not each.taken_back]:
+        return whole[-1]
+    if served:
+        known = ", ".join(sorted({each.version for each in served}, key=int))
+        raise PromotionError(f"no other version has served before that was not taken back; name one that has: {known}")
+    raise PromotionError("no other version has served before; bring one: cloudctl models promote")

@@ -31,7 +31,13 @@ class Serving(Protocol):
         """Send so many percent of the requests to the candidate."""
 
     def restart(self, version: Version) -> None:
-        """Have the service load what the alias names, which is this version, and wait until it is ready."""
+        """Have the service load what the alias names, which is this version, and wait until it is ready.
+
+        Raises PromotionError where its pods say that they loaded another.
+        """
+
+    def loaded(self) -> set[tuple[str, str]]:
+        """Return number and digest of the versions that the service's pods say they have loaded."""
 
     def stop(self) -> None:
         """Have the service serve nothing, until it is restarted."""

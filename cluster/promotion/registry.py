@@ -31,6 +31,11 @@ class MLflowRegistry:
     def __init__(self, login: MLflowLogin, s3: S3Login | None, model: str, alias: str) -> None:
         self._login, self._s3, self.model, self.alias = login, s3, model, alias
 
+    @property
+    def place(self) -> str:
+        """Its URL."""
+        return self._login.uri
+
     @cached_property
     def _client(self) -> Any:
         return self._login.client()

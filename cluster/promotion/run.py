@@ -7,48 +7,22 @@ from dataclasses import dataclass, replace
 
 from cluster.journal import now
 from cluster.promotion import gate as gates
-from cluster.promotion.journal import Journal, JournalFile, Kind
-from cluster.promotion.model import Gate, Mode, Period, PromotionError, Sample, Version
-from cluster.promotion.plan import TEXTS, Step, mode_for, rollback_steps, steps
+from cluster.promotion.journal import Journal, JournalFile
+from cluster.promotion.model import Gate, Kind, Mode, Outcome, PromotionError, Sample, UnsettledError, Version
+from cluster.promotion.plan import TEXTS, Step, mode_for, rollback_steps, steps, target
 from cluster.promotion.ports import Probe, Registry, Serving, Which
 
 _TOUCHES_SERVICE = frozenset({"alias", "restart"})
 """Once one of these has begun, the service may run the new version."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """``promoted`` is False where all is as before; ``failed`` says why then.
-
-    ``settled`` is False where neither is so: what runs is not known, and the promotion is still open. ``kind``: what
-    the operation was that ended; a rollback may have taken a promotion back.
-    """
-
-    promoted: bool
-    version: str
-    before: str | None
-    mode: Mode
-    failed: str | None = None
-    kind: Kind = "promote"
-    settled: bool = True
-
-    @property
-    def back(self) -> bool:
-        """Whether a version is back in service: by a rollback, or as an unfinished promotion was taken back."""
-        return self.settled and (self.promoted or self.kind == "promote")
-
-
-class UnsettledError(PromotionError):
-    """A version was given up, and the one before could not be brought back."""
-
-    def __init__(self, text: str, outcome: Outcome) -> None:
-        super().__init__(text)
-        self.outcome = outcome
-
-
 @dataclass
 class Promotion:
-    """One model's promotions. ``who`` is written into the history; ``again`` is the command that goes on."""
+    """One model's promotions. ``who`` is written into the history; ``again`` is the command that goes on.
+
+    ``place`` is the registry's URL; ``doubt`` says why it may be another registry than the one that the cluster's pods
+    ask ("": it is that one).
+    """
 
     serving: Serving
     registry: Registry
@@ -57,6 +31,8 @@ class Promotion:
     who: str
     say: Callable[[str], None]
     again: str = "the same command"
+    place: str = ""
+    doubt: str = ""
 
     def promote(self, number: str, gate: Gate, wished: Mode | None = None) -> Outcome:
         """Bring a version into service, or go on with that. Raises PromotionError where it cannot even begin."""
@@ -72,12 +48,12 @@ class Promotion:
         Raises PromotionError where that is not possible.
         """
         with self.file.lock():
-            journal = self.file.load()
+            journal = self._left()
             _fits(journal, number)
-            if journal is not None and journal.state != "closed" and journal.kind == "promote":
+            if journal is not None and journal.kind == "promote":
                 journal = self._keep(journal, state="undoing", failed=journal.failed or "taken back by rollback")
                 return self._undo(journal)
-            if journal is None or journal.state == "closed":
+            if journal is None:
                 journal = self._begin_rollback(number)
             return self._finish(journal)
 
@@ -92,15 +68,39 @@ class Promotion:
 
     def _open(self, number: str) -> Journal | None:
         """Return the promotion of this version that was cut off, if there is one; refuse another version's."""
-        journal = self.file.load()
-        if journal is None or journal.state == "closed":
+        journal = self._left()
+        if journal is None:
             return None
         if journal.version != number or journal.kind != "promote":
             what = f"a {journal.kind.replace('promote', 'promotion')} to version {journal.version} is not through"
             raise PromotionError(f"{what}; go on with it, or take it back first: cloudctl models rollback")
         return journal
 
+    def _left(self) -> Journal | None:
+        """Return an operation that is not through; PromotionError where it began with another registry than this."""
+        journal = self.file.load()
+        if journal is None or journal.state == "closed":
+            return None
+        if journal.registry not in ("", self.place):
+            what = f"a {journal.kind.replace('promote', 'promotion')} to version {journal.version} is not through"
+            raise PromotionError(
+                f"{what}; it began with MLflow at {journal.registry}, and this is {self.place}: go on with that one,"
+                " which is what MLFLOW_TRACKING_URI says, or where that is not set, the stack"
+            )
+        return journal
+
+    def _same_registry(self, before: Version | None) -> None:
+        """Raise PromotionError where the alias in this registry may not be what the cluster's pods follow."""
+        if not self.doubt:
+            return
+        loaded = self.serving.loaded()
+        if before is None or loaded != {(before.number, before.digest)}:
+            pods = ", ".join(sorted(f"version {number}" for number, _ in loaded)) or "no version"
+            here = f"names {before}" if before else "names none"
+            raise PromotionError(f"{self.doubt}; its alias {here}, and the service's pods have loaded {pods}")
+
     def _may_begin(self, version: Version, before: Version | None) -> None:
+        self._same_registry(before)
         if before is not None and before.number == version.number:
             raise PromotionError(f"{version} serves already; who served when: cloudctl models history")
 
@@ -109,18 +109,28 @@ class Promotion:
         self._may_begin(version, before)
         mode = mode_for(self.serving.capacity(), wished)
         old = before.number if before else None
-        return self._save(
-            Journal(kind="promote", mode=mode, version=number, before=old, by=self.who, started=now(), gate=gate)
-        )
+        return self._start("promote", mode, number, old, gate)
 
     def _begin_rollback(self, number: str | None) -> Journal:
         self.serving.capacity()  # raises where nobody could restart the service
         current = self.registry.current()
+        self._same_registry(current)
         back = target(self.registry.history(), current, number)
         old = current.number if current else None
-        return self._save(
-            Journal(kind="rollback", mode="swap", version=back, before=old, by=self.who, started=now(), gate=Gate())
+        return self._start("rollback", "swap", back, old, Gate())
+
+    def _start(self, kind: Kind, mode: Mode, version: str, before: str | None, gate: Gate) -> Journal:
+        new = Journal(
+            kind=kind,
+            mode=mode,
+            version=version,
+            before=before,
+            by=self.who,
+            started=now(),
+            gate=gate,
+            registry=self.place,
         )
+        return self._save(new)
 
     def _finish(self, journal: Journal) -> Outcome:
         if journal.state == "undoing":
@@ -258,29 +268,9 @@ class Promotion:
         return journal
 
 
-def target(history: Sequence[Period], current: Version | None, number: str | None) -> str:
-    """Return the version that a rollback goes to: the one named, else the last that served before and was not left by
-    a rollback. Raises PromotionError where there is none.
-    """
-    serves = current.number if current else None
-    served = [each for each in history if each.version != serves]
-    if number is not None:
-        if number == serves:
-            raise PromotionError(f"{current} serves already; who served when: cloudctl models history")
-        if number not in {each.version for each in served}:
-            raise PromotionError(f"version {number} never served; try it first: cloudctl models promote")
-        return number
-    if whole := [each.version for each in served if not each.taken_back]:
-        return whole[-1]
-    if served:
-        known = ", ".join(sorted({each.version for each in served}, key=int))
-        raise PromotionError(f"no other version has served before that was not taken back; name one that has: {known}")
-    raise PromotionError("no other version has served before; bring one: cloudctl models promote")
-
-
 def _fits(journal: Journal | None, number: str | None) -> None:
     """Raise PromotionError where a version is named while another one is on its way."""
-    if journal is None or journal.state == "closed" or number is None:
+    if journal is None or number is None:
         return
     goes_to = journal.before if journal.kind == "promote" else journal.version
     if number != goes_to:

@@ -105,6 +105,8 @@ def _spec(settings: Settings, pin: str, prefixes: list[str], env: list[Any], cac
         # a download of tens of gigabytes keeps its page cache within this limit
         "resources": resources("100m", "512Mi", cpu_limit="2", memory_limit="4Gi"),
         "volumeMounts": mounts,
+        # what it loaded, or the end of its log where it failed: cloudctl models promote reads both in the pod's state
+        "terminationMessagePolicy": "FallbackToLogsOnError",
     }
     if cached:  # the node's folder is root's, and a pod's group does not reach a host path
         container["securityContext"] = {"runAsUser": 0, "runAsNonRoot": False}

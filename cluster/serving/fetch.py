@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -34,6 +35,8 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+TOLD = Path("/dev/termination-log")
+"""What is written there, Kubernetes keeps as the container's last words: which version was loaded, as JSON."""
 KEEP = 2
 """Versions of a model that a node keeps: the one that serves, and the one to go back to."""
 _DAY_S = 86400
@@ -132,8 +135,8 @@ def _manifest(folder: Path) -> bool:
     return True
 
 
-def fetch(uri: str, folder: Path, name: str, digest: str = "", cache: Path | None = None) -> None:
-    """Bring a model into a folder. Raises RefusedError, and what MLflow or the downloader raise."""
+def fetch(uri: str, folder: Path, name: str, digest: str = "", cache: Path | None = None) -> Source:
+    """Bring a model into a folder; return what it is. Raises RefusedError, and what MLflow or the downloader raise."""
     source = resolve(uri, name, digest)
     folder.mkdir(parents=True, exist_ok=True)
     if cache is None or not source.digest:  # without a digest a cached copy would hide that the model changed
@@ -142,6 +145,7 @@ def fetch(uri: str, folder: Path, name: str, digest: str = "", cache: Path | Non
     else:
         _by_cache(source, folder, cache)
     _for_all(folder)
+    return source
 
 
 def _by_cache(source: Source, folder: Path, cache: Path) -> None:
@@ -219,9 +223,10 @@ def main(words: list[str]) -> int:
         return 2
     cache = Path("/cache") if os.environ.get("MODEL_CACHE") == "true" else None
     try:
-        fetch(
-            words[0], Path(words[1]), os.environ.get("MODEL_NAME", "model"), os.environ.get("MODEL_DIGEST", ""), cache
-        )
+        name, digest = os.environ.get("MODEL_NAME", "model"), os.environ.get("MODEL_DIGEST", "")
+        found = fetch(words[0], Path(words[1]), name, digest, cache)
+        if TOLD.exists():
+            TOLD.write_text(json.dumps({"name": found.name, "version": found.version, "digest": found.digest}))
     except RefusedError as error:
         print(f"refused to serve {words[0]}: {error}", file=sys.stderr)
         return 1

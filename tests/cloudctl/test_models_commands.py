@@ -37,6 +37,7 @@ def world(project: Project, monkeypatch: pytest.MonkeyPatch) -> World:
         return made
 
     monkeypatch.setattr(place, "registry", registry)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return made
 
 
@@ -160,6 +161,17 @@ def test_where_the_way_back_fails_it_is_neither_a_success_nor_as_before(
     assert (done.exit_code, told["promoted"], told["settled"]) == (0 if back[0] == "rollback" else 1, False, True)
     assert "a wrong answer" in told["failed"]
     world.at_rest()
+
+
+def test_the_alias_of_another_mlflow_is_not_moved(cloudctl: Run, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(World, "place", "http://127.0.0.1:5000")
+    world.running = "3"
+    for words in (("promote", "m", "2"), ("rollback", "m")):
+        done = cloudctl("models", *words, *YES)
+        assert done.exit_code == 1 and "MLFLOW_TRACKING_URI is http://127.0.0.1:5000" in done.output
+    assert world.calls == []
+    world.running = "1"
+    assert cloudctl("models", "promote", "m", "2", *YES).exit_code == 0, "it is another way to the same one"
 
 
 def test_without_an_earlier_version_there_is_nothing_to_go_back_to(cloudctl: Run, world: World) -> None:

@@ -104,6 +104,28 @@ def test_a_model_may_take_longer_to_load_than_kubernetes_calls_progress(
     assert re.match(r"  assistant-candidate: 0 of 1 ready after \d of 5 s at most", told[0])
 
 
+def loaded(version: str, digest: str = VERSION.digest) -> str:
+    """What the init container of a pod says when it is through (cluster/serving/fetch.py)."""
+    return json.dumps({"name": "assistant", "version": version, "digest": digest})
+
+
+def test_what_the_pods_loaded_is_what_was_to_be_loaded(cluster: Cluster) -> None:
+    cluster.change(loaded=loaded("7"))
+    serving = cluster.serving()
+    serving.restart(VERSION)
+    assert serving.loaded() == {("7", VERSION.digest)}
+    for other in (loaded("3"), loaded("7", "e" * 64)):
+        cluster.change(loaded=other)
+        with pytest.raises(PromotionError, match=r"assistant loaded version \d \(manifest .*\), not assistant 7"):
+            serving.restart(VERSION)
+
+
+def test_pods_that_do_not_say_what_they_loaded_are_told(cluster: Cluster) -> None:
+    told: list[str] = []
+    replace(cluster.serving(), say=told.append).restart(VERSION)
+    assert told == ["  the pods of assistant do not say which version they loaded; pulumi up renews what fetches it"]
+
+
 def test_a_version_that_does_not_get_ready_says_why(cluster: Cluster) -> None:
     cluster.change(takes=99, answers={"logs": "refused to serve: weights differ"})
     told = r"0 of 1 ready after 0.5 s; its download said: refused to serve: weights differ; see: kubectl"

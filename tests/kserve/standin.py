@@ -10,6 +10,7 @@ Kubernetes that a promotion and a measurement rest on:
 - other annotations of an InferenceService are other pods; a controller needs a moment to see a change;
 - a pod is ready ``takes`` seconds after it was made, and only ``places`` pods find a place; ``dies``: after so many
   seconds each pod's container ends and is started again, for ever;
+- the last words of a pod's init container are ``loaded``, where it says which version its registry's alias names;
 - ``kubectl rollout status`` gives up once progressDeadlineSeconds are over, whatever its own limit is.
 
 State is a JSON file, so that every call of kubectl is a process of its own. ``answers`` are canned: words -> what is
@@ -29,7 +30,7 @@ CLASS = "serving.kserve.io/autoscalerClass"
 State = dict[str, Any]
 USUAL: State = {
     **{"services": {}, "deployments": {}, "routes": {}, "answers": {}, "told": [], "scaled": []},
-    **{"places": 9, "takes": 0.0, "dies": None, "deadline": 600.0, "silent": False},
+    **{"places": 9, "takes": 0.0, "dies": None, "deadline": 600.0, "silent": False, "loaded": ""},
 }
 
 
@@ -140,6 +141,7 @@ def stamp(at: float) -> str:
 
 def pod_of(state: State, deployment: State, pod: State, now: float) -> State:
     metadata = {"creationTimestamp": stamp(pod["at"]), "annotations": deployment["marks"]}
+    loader = {"name": "storage-initializer", "restartCount": 0, "state": {"terminated": {"message": state["loaded"]}}}
     if pod not in deployment["pods"][: state["places"]]:
         told = {"type": "PodScheduled", "status": "False", "message": "0/2 nodes are available: 2 Insufficient cpu."}
         return {"metadata": metadata, "status": {"conditions": [told]}}
@@ -147,7 +149,8 @@ def pod_of(state: State, deployment: State, pod: State, now: float) -> State:
     told = {"type": "Ready", "status": str(is_ready), "lastTransitionTime": stamp(pod["at"] + state["takes"])}
     restarts = int((now - pod["at"]) / state["dies"]) if state["dies"] else 0
     container = {"name": "kserve-container", "restartCount": restarts}
-    return {"metadata": metadata, "status": {"conditions": [told], "containerStatuses": [container]}}
+    status = {"conditions": [told], "containerStatuses": [container], "initContainerStatuses": [loader]}
+    return {"metadata": metadata, "status": status}
 
 
 def get(state: State, words: list[str], now: float) -> str:

@@ -199,6 +199,39 @@ def test_the_first_version_has_nobody_to_be_compared_with(tmp_path: Path) -> Non
     world.at_rest()
 
 
+def test_another_mlflow_than_the_stacks_is_found_out_before_anything_moves(tmp_path: Path) -> None:
+    """Its alias names another version than the pods have loaded, or nothing has been loaded yet."""
+    doubt = "MLFLOW_TRACKING_URI is another"
+    acts = (lambda mine: mine.promote("3", GATE), lambda mine: mine.planned("3"), lambda mine: mine.rollback())
+    for world in (World(alias="1", running="2", elsewhere="2"), World(alias=None, running=None, elsewhere="2")):
+        for act in acts:
+            with pytest.raises(PromotionError, match=rf"{doubt}; .* loaded (version 2|no version)"):
+                act(world.promotion(tmp_path, doubt=doubt))
+        assert world.calls == []
+    same = World()
+    assert same.promotion(tmp_path, doubt=doubt).promote("2", GATE).promoted
+    assert same.running == "2", "another way to the same one"
+
+
+def test_a_promotion_goes_on_with_the_mlflow_that_it_began_with(tmp_path: Path) -> None:
+    world = World(kill_at=9)
+    with pytest.raises(KilledError):
+        world.promotion(tmp_path).promote("2", GATE)
+    world.kill_at = None
+    for act in (lambda mine: mine.promote("2", GATE), lambda mine: mine.rollback()):
+        with pytest.raises(PromotionError, match="began with MLflow at http://mlflow, and this is http://another"):
+            act(world.promotion(tmp_path, place="http://another"))
+    assert world.promotion(tmp_path).promote("2", GATE).promoted
+
+
+@pytest.mark.parametrize("capacity", [SHARE, SWAP])
+def test_what_the_pods_loaded_decides_whether_it_serves(tmp_path: Path, capacity: Capacity) -> None:
+    world = World(capacity_=capacity, elsewhere="1")
+    outcome = world.promotion(tmp_path).promote("2", GATE)
+    assert not outcome.promoted and "the pods loaded version 1, not m 2" in str(outcome.failed)
+    world.at_rest()
+
+
 @pytest.mark.parametrize("fault", BAD)
 def test_a_first_version_that_is_bad_does_not_go_on_serving(tmp_path: Path, fault: str) -> None:
     """There is none to go back to: nothing serves, as before; and the next one may come."""

@@ -38,6 +38,8 @@ class World:
     calls: list[str] = field(default_factory=list)
     periods: list[Period] = field(default_factory=list)
     taken_back: set[str] = field(default_factory=set)
+    elsewhere: str | None = None
+    """Where the cluster's pods ask another MLflow than this process: the version that its alias names."""
     asked: list[str] = field(default_factory=list)
 
     def call(self, name: str, effect: Callable[[], None] = lambda: None) -> None:
@@ -62,12 +64,17 @@ class World:
         self._starts(version.number)
 
     def restart(self, version: Version) -> None:
-        self.call("restart", lambda: setattr(self, "running", self.alias))
+        self.call("restart", lambda: setattr(self, "running", self.elsewhere or self.alias))
         assert self.alias == version.number, "restarted before the alias named it"
+        if self.running != version.number:
+            raise PromotionError(f"the pods loaded version {self.running}, not {version}")
         self._starts(version.number)
 
     def stop(self) -> None:
         self.call("stop", lambda: setattr(self, "running", None))
+
+    def loaded(self) -> set[tuple[str, str]]:
+        return {(self.running, self.find(self.running).digest)} if self.running else set()
 
     def share(self, percent: int) -> None:
         if percent:
@@ -88,10 +95,14 @@ class World:
 
     # the registry
 
+    @property
+    def place(self) -> str:
+        return "https://mlflow.models.internal:30443"
+
     def find(self, number: str) -> Version:
         if number not in {"1", "2", "3"}:
             raise PromotionError(f"version {number} is not in MLflow")
-        return Version("m", number, f"s3://models/m/{number}", "d" * 64)
+        return Version("m", number, f"s3://models/m/{number}", number * 64)
 
     def current(self) -> Version | None:
         return self.find(self.alias) if self.alias else None
@@ -142,9 +153,10 @@ class World:
             return Sample(0, False)
         return Sample(100.0 if self.bad.get(url) == "slow" else 10.0, True)
 
-    def promotion(self, path: Path) -> Promotion:
+    def promotion(self, path: Path, doubt: str = "", place: str = "http://mlflow") -> Promotion:
         """Return a new process' promotion in this world."""
-        return Promotion(self, self, self, JournalFile(path / "m.json"), "me", lambda text: None)
+        journal = JournalFile(path / "m.json")
+        return Promotion(self, self, self, journal, "me", lambda text: None, place=place, doubt=doubt)
 
     def at_rest(self) -> None:
         """Hold what must be true whenever nothing is under way."""

@@ -101,7 +101,9 @@ class Pod:
         # the downloader of KServe's image, and the mount point of the cache
         text = (self.code / "fetch.py").read_text()
         text = text.replace(repr(fetch.KSERVE).replace("'", '"'), repr((sys.executable, str(root / "kserve.py"))))
-        (self.code / "fetch.py").write_text(text.replace('Path("/cache")', f'Path("{self.cache}")'))
+        text = text.replace('Path("/cache")', f'Path("{self.cache}")').replace("/dev/termination-log", f"{root}/told")
+        (self.code / "fetch.py").write_text(text)
+        (root / "told").touch()  # the kubelet makes it
 
     def register(self, name: str, version: str, source: str, digest: str | None, alias: str = "") -> None:
         """Put a version into the registry; without a digest it has no tag."""
@@ -124,6 +126,11 @@ class Pod:
             text=True,
         )
         return done.returncode, done.stdout + done.stderr, target
+
+    @property
+    def told(self) -> str:
+        """What Kubernetes keeps as the container's last words."""
+        return (self.root / "told").read_text()
 
     @property
     def downloads(self) -> int:

@@ -68,6 +68,9 @@ def test_a_neighbour_with_a_longer_number_is_another_model(pod: Pod, uri: str) -
     assert status == 0, said
     assert {each.name for each in target.iterdir()} == {"weights", "merges", "manifest.json"}
     assert f"manifest {digest}" in said, "held to what MLflow knows, whichever way it is named"
+    loaded = json.loads(pod.told)
+    assert loaded["digest"] == digest
+    assert uri.startswith("s3:") or (loaded["name"], loaded["version"]) == ("m", "7")
 
 
 def test_another_model_under_a_path_that_mlflow_knows_is_not_served(pod: Pod) -> None:
