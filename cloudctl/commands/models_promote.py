@@ -84,7 +84,7 @@ def promote(
     from cluster.promotion.plan import TEXTS
 
     chosen = project.choose(stack, config_file)
-    again = f"cloudctl models promote {name} {version} --stack {chosen.name}"
+    again = f"cloudctl models promote {name} {version} --stack {chosen.name}" + (f" --smoke {smoke}" if smoke else "")
     gate = Gate(samples=samples, ratio=ratio, slack_ms=slack, share=share)
     wished: PromotionMode | None = None if mode is How.auto else ("share" if mode is How.share else "swap")
     with place.refusals():

@@ -12,12 +12,14 @@ from typing import Any
 
 from cloudctl import exits, project, transferring
 from cloudctl.promoting.kube import ClusterServing
+from cluster.loadtest.ask import inputs_of_signature
 from cluster.problems import InputError, Problem
 from cluster.promotion.journal import JournalFile
 from cluster.promotion.model import PromotionError
 from cluster.promotion.probe import HttpProbe, question_for
 from cluster.promotion.registry import MLflowRegistry
 from cluster.promotion.run import Promotion
+from cluster.render.inference_service import ready_path
 from cluster.settings.model import Model, Settings
 
 _ALIASED = re.compile(r"models:/([^/@]+)@(.+)")
@@ -61,13 +63,18 @@ def promotion(
     folder = project.root() / ".cloud" / chosen.name
     with refusals():
         question = question_for(model, question_in(smoke) if smoke else None)
-    if model.runtime == "custom" and question is None:
-        say("a container of your own: its v2 metadata says what it is asked, or --smoke does")
     known = registry(chosen, model)
+    probe = HttpProbe(
+        model.name,
+        question,
+        timeout_s=float(model.timeout),
+        ready=ready_path(model),
+        signature=lambda version: inputs_of_signature(known.signature(version), model.runtime),
+    )
     return Promotion(
         ClusterServing(settings, model, folder / "kubeconfig", ready_s, say),
         known,
-        HttpProbe(model.name, question, timeout_s=float(model.timeout)),
+        probe,
         JournalFile(folder / "promotions" / f"{name}.json"),
         getpass.getuser(),
         say,

@@ -37,7 +37,7 @@ def request(model: Model, url: str, ca_file: str | None, given: Path | None, mlf
         return asking.completion(model.name, model.runtime, url, ca_file)
     inputs = asking.inputs_of_metadata(_metadata(model, url, ca_file))
     if not inputs and mlflow is not None and model.uri.startswith("models:/"):
-        inputs = asking.inputs_of_signature(_signature(model.uri, mlflow), model.runtime)
+        inputs = asking.inputs_of_signature(signature_at(f"{model.uri}/MLmodel", mlflow), model.runtime)
     if not inputs:
         raise InputError("command line", [_unknown(model)])
     return asking.inference(model.name, url, inputs, ca_file)
@@ -55,21 +55,30 @@ def _metadata(model: Model, url: str, ca_file: str | None) -> dict[str, Any]:
         raise SilentModelError(f"{place}: {error}; {remedy}") from None
 
 
-def _signature(uri: str, login: MLflowLogin) -> dict[str, Any]:
-    """Return a registered model's signature as its MLmodel has it; empty where it has none or cannot be had.
-
-    The file is read as it is: MLflow's own reader of signatures needs numpy, which its small client does not bring.
-    """
+def signature_at(uri: str, login: MLflowLogin) -> dict[str, Any]:
+    """Return a model's signature as its file MLmodel has it; empty where it has none or cannot be had."""
     login.client()
+    from botocore.exceptions import BotoCoreError, ClientError
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
     with tempfile.TemporaryDirectory() as folder:
         try:
-            path = download_artifacts(artifact_uri=f"{uri}/MLmodel", dst_path=folder, tracking_uri=login.uri)
-            return dict((yaml.safe_load(Path(path).read_text()) or {}).get("signature") or {})
-        except (MlflowException, OSError, yaml.YAMLError):
+            path = download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=login.uri)
+            return signature_of(Path(path).read_bytes())
+        except (MlflowException, BotoCoreError, ClientError, OSError):
             return {}
+
+
+def signature_of(text: bytes) -> dict[str, Any]:
+    """Return the signature in the text of a file MLmodel, empty where it has none.
+
+    The file is read as it is: MLflow's own reader of signatures needs numpy, which its small client does not bring.
+    """
+    try:
+        return dict((yaml.safe_load(text) or {}).get("signature") or {})
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError):
+        return {}
 
 
 def _unknown(model: Model) -> Problem:

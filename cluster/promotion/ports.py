@@ -73,6 +73,15 @@ class Registry(Protocol):
 class Probe(Protocol):
     """Asks a model."""
 
+    def knows(self, version: Version) -> bool:
+        """Return whether it is known what to ask: a request was given, or the version's signature says it."""
+
+    def learns(self, url: str) -> bool:
+        """Find out from the model itself; return whether it says what its inputs are."""
+
+    def alive(self, url: str) -> list[str]:
+        """Return why a model is not ready, a sentence each."""
+
     def smoke(self, url: str) -> list[str]:
         """Ask once and return what is wrong with the answer, a sentence each."""
 

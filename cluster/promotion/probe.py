@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
-from cluster.promotion.model import PromotionError, Sample
+from cluster.promotion.model import PromotionError, Sample, Version
 from cluster.settings.model import Model
 
 _FILL: Mapping[str, object] = {"BOOL": False, "BYTES": ""}
@@ -52,13 +52,41 @@ def question_for(model: Model, given: Mapping[str, Any] | None = None) -> Questi
 
 @dataclass
 class HttpProbe:
-    """Asks over one connection, as a client that stays does. ``question`` None: made from the model's own inputs."""
+    """Asks over one connection, as a client that stays does. ``ready`` is the path of its readiness.
+
+    ``question`` None: made of the inputs that ``signature`` returns of a version, else of those that the model names.
+    """
 
     model: str
     question: Question | None = None
     timeout_s: float = 60.0
+    ready: str = "/v2/health/ready"
+    signature: Callable[[Version], list[dict[str, Any]]] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     _client: httpx.Client | None = None
+
+    def knows(self, version: Version) -> bool:
+        """Return whether it is known what to ask: a request was given, or the version's signature says it."""
+        if self.question is None and self.signature is not None and (inputs := self.signature(version)):
+            self.question = Question(f"/v2/models/{self.model}/infer", {"inputs": inputs})
+        return self.question is not None
+
+    def learns(self, url: str) -> bool:
+        """Find out from the model itself; return whether it says what its inputs are."""
+        try:
+            self._asked(url)
+        except (httpx.HTTPError, PromotionError):
+            return False
+        return True
+
+    def alive(self, url: str) -> list[str]:
+        """Return why a model is not ready, a sentence each."""
+        try:
+            with httpx.Client(timeout=self.timeout_s, headers=dict(self.headers)) as client:
+                answer = client.get(url + self.ready)
+        except httpx.HTTPError as error:
+            return [f"{url} does not answer: {type(error).__name__}: {error}"]
+        return [] if answer.status_code == 200 else [f"{url}{self.ready} answers {answer.status_code}"]
 
     def smoke(self, url: str) -> list[str]:
         """Ask once and return what is wrong with the answer, a sentence each."""

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
+from cluster.loadtest.input import signature_at, signature_of
 from cluster.promotion.model import Period, PromotionError, Version
 from cluster.services.logins import MLflowLogin, S3Login
 from cluster.transfer.verify import MANIFEST, ManifestError, entries, verify
@@ -61,6 +62,17 @@ class MLflowRegistry:
                 self._client.delete_registered_model_alias(self.model, self.alias)
             else:
                 self._client.set_registered_model_alias(self.model, self.alias, version.number)
+
+    def signature(self, version: Version) -> dict[str, Any]:
+        """Return the signature of a version's file MLmodel; empty where it has none."""
+        place = urlsplit(version.source)
+        with self._errors(f"MLmodel of {version}"):
+            if place.scheme == "s3" and self._s3 is not None:
+                client, key = self._s3.client(), f"{place.path.strip('/')}/MLmodel"
+                if not client.list_objects_v2(Bucket=place.netloc, Prefix=key, MaxKeys=1).get("KeyCount"):
+                    return {}
+                return signature_of(client.get_object(Bucket=place.netloc, Key=key)["Body"].read())
+            return signature_at(f"{version.source}/MLmodel", self._login)
 
     def verify(self, version: Version, say: Callable[[str], None]) -> list[str]:
         """Read every stored file of a version and hold it to the digest in its tag; a sentence for each problem."""

@@ -40,6 +40,8 @@ class Promotion:
             journal = self._open(number)
             if journal is None:
                 journal = self._begin(number, gate, wished)
+            elif journal.state == "open":
+                self._askable(self.registry.find(number), running=True)
             return self._finish(journal)
 
     def rollback(self, number: str | None = None) -> Outcome:
@@ -62,8 +64,7 @@ class Promotion:
         journal = self._open(number)
         if journal is not None:
             return journal.mode, tuple(step for step in _steps(journal) if step not in journal.done)
-        self._may_begin(self.registry.find(number), self.registry.current())
-        mode = mode_for(self.serving.capacity(), wished)
+        mode = self._may_begin(self.registry.find(number), self.registry.current(), wished)
         return mode, steps(mode)
 
     def _open(self, number: str) -> Journal | None:
@@ -99,15 +100,34 @@ class Promotion:
             here = f"names {before}" if before else "names none"
             raise PromotionError(f"{self.doubt}; its alias {here}, and the service's pods have loaded {pods}")
 
-    def _may_begin(self, version: Version, before: Version | None) -> None:
+    def _may_begin(self, version: Version, before: Version | None, wished: Mode | None) -> Mode:
+        """Return how a version comes. Raises PromotionError where it cannot: nothing has changed yet."""
         self._same_registry(before)
         if before is not None and before.number == version.number:
             raise PromotionError(f"{version} serves already; who served when: cloudctl models history")
+        capacity = self.serving.capacity()
+        self._askable(version, running=capacity.running)
+        return mode_for(capacity, wished)
+
+    def _askable(self, version: Version, *, running: bool) -> None:
+        """Raise PromotionError where nobody knows what to ask: found out now, not when the service was restarted."""
+        if self.probe.knows(version):
+            return
+        if running:
+            try:
+                with self.serving.reach("service") as url:
+                    if self.probe.learns(url):
+                        return
+            except PromotionError:
+                pass
+        raise PromotionError(
+            f"neither a signature in MLflow nor a running service says what {version.model} takes; write a request"
+            ' into a file, {"request": {"inputs": [...]}}, and give it with --smoke FILE'
+        )
 
     def _begin(self, number: str, gate: Gate, wished: Mode | None) -> Journal:
-        version, before = self.registry.find(number), self.registry.current()
-        self._may_begin(version, before)
-        mode = mode_for(self.serving.capacity(), wished)
+        before = self.registry.current()
+        mode = self._may_begin(self.registry.find(number), before, wished)
         old = before.number if before else None
         return self._start("promote", mode, number, old, gate)
 
@@ -160,7 +180,9 @@ class Promotion:
             serving.deploy(version)
         elif step in ("smoke", "confirm"):
             with serving.reach("candidate" if step == "smoke" else "service") as url:
-                _none(self.probe.smoke(url))
+                # a version that was in service: where nobody knows what to ask, that it is ready is enough
+                known = journal.kind == "promote" or self.probe.knows(version) or self.probe.learns(url)
+                _none(self.probe.smoke(url) if known else self.probe.alive(url))
         elif step in ("gate", "watch"):
             self._gate(journal)
         elif step in ("share", "all"):

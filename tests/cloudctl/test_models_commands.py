@@ -163,6 +163,14 @@ def test_where_the_way_back_fails_it_is_neither_a_success_nor_as_before(
     world.at_rest()
 
 
+def test_a_model_that_does_not_say_what_it_takes_wants_a_request_first(cloudctl: Run, world: World) -> None:
+    world.silent = True
+    for words in ((*PROMOTE, "--dry-run"), PROMOTE, ("models", "promote", "m", "2", *YES)):
+        done = cloudctl(*words)
+        assert done.exit_code == 1 and "--smoke FILE" in done.output
+    assert world.calls == []
+
+
 def test_the_alias_of_another_mlflow_is_not_moved(cloudctl: Run, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(World, "place", "http://127.0.0.1:5000")
     world.running = "3"

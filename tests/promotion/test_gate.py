@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.promotion.gate import judge, percentile
-from cluster.promotion.model import Gate, PromotionError, Sample
-from cluster.promotion.probe import _formless, _unlike, _zeros, question_for
+from cluster.promotion.model import Gate, PromotionError, Sample, Version
+from cluster.promotion.probe import HttpProbe, _formless, _unlike, _zeros, question_for
 from cluster.settings.model import Model
+from tests.loadtest.model_server import serving
 
 times = st.lists(st.floats(0.1, 10_000), min_size=20, max_size=200)
 
@@ -98,3 +99,32 @@ def test_an_llm_is_asked_under_its_own_name() -> None:
     assert question is not None and (question.path, question.body["model"]) == ("/v1/completions", "llm")
     with pytest.raises(PromotionError, match="smoke request is"):
         question_for(Model.model_validate({"name": "a", "uri": "models:/a@b"}), {"reqest": {}})
+
+
+VERSION = Version("iris", "2", "s3://models/iris/2", "d" * 64)
+SIGNED = [{"name": "input-0", "shape": [1, 4], "datatype": "FP64", "data": [0.5] * 4}]
+
+
+def test_scikit_learn_under_mlserver_does_not_say_what_it_takes_and_its_signature_does() -> None:
+    """MLServer 1.7.1 answers ``"inputs": []`` for it."""
+    with serving(metadata={"name": "iris", "inputs": []}) as url:
+        silent = HttpProbe("iris")
+        assert not silent.knows(VERSION) and not silent.learns(url)
+        assert silent.alive(url) == [], "that it is ready it does say"
+        signed = HttpProbe("iris", signature=lambda version: SIGNED if version == VERSION else [])
+        assert signed.knows(VERSION) and signed.question is not None
+        assert signed.question.body == {"inputs": SIGNED}
+        assert signed.smoke(url) == []
+
+
+def test_a_model_that_says_what_it_takes_is_asked_so() -> None:
+    told = {"name": "iris", "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}]}
+    with serving(metadata=told) as url:
+        probe = HttpProbe("iris")
+        assert not probe.knows(VERSION) and probe.learns(url) and probe.smoke(url) == []
+
+
+def test_where_nothing_answers_nothing_is_alive() -> None:
+    probe = HttpProbe("iris", timeout_s=1)
+    assert not probe.learns("http://127.0.0.1:9")
+    assert "does not answer" in probe.alive("http://127.0.0.1:9")[0]

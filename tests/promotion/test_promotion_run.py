@@ -199,6 +199,37 @@ def test_the_first_version_has_nobody_to_be_compared_with(tmp_path: Path) -> Non
     world.at_rest()
 
 
+@pytest.mark.parametrize("running", [True, False])
+def test_what_nobody_knows_how_to_ask_is_refused_before_anything_changes(tmp_path: Path, running: bool) -> None:
+    first = {} if running else {"alias": None, "running": None}
+    world = World(silent=True, capacity_=Capacity(0, None, running), **first)  # type: ignore[arg-type]
+    for act in (lambda mine: mine.promote("2", GATE), lambda mine: mine.planned("2")):
+        with pytest.raises(PromotionError, match=r"says what m takes; write a request .* --smoke"):
+            act(world.promotion(tmp_path))
+    assert world.calls == [] and not (tmp_path / "m.json").exists()
+
+
+def test_a_promotion_that_was_cut_off_wants_its_request_again(tmp_path: Path) -> None:
+    world = World(capacity_=SWAP, kill_at=3)
+    with pytest.raises(KilledError):
+        world.promotion(tmp_path).promote("2", GATE)
+    world.kill_at, world.silent, before = None, True, len(world.calls)
+    with pytest.raises(PromotionError, match="--smoke"):
+        world.promotion(tmp_path).promote("2", GATE)
+    assert len(world.calls) == before, "it is neither gone on with nor given up"
+    world.silent = False
+    assert world.promotion(tmp_path).promote("2", GATE).promoted
+
+
+def test_a_rollback_needs_no_request(tmp_path: Path) -> None:
+    """The version was in service: that it is ready is enough where nobody knows what to ask."""
+    world = World(capacity_=SWAP)
+    world.promotion(tmp_path).promote("2", GATE)
+    world.silent = True
+    assert world.promotion(tmp_path).rollback().promoted
+    assert world.calls[-4:-3] == ["alive"] and world.running == "1"
+
+
 def test_another_mlflow_than_the_stacks_is_found_out_before_anything_moves(tmp_path: Path) -> None:
     """Its alias names another version than the pods have loaded, or nothing has been loaded yet."""
     doubt = "MLFLOW_TRACKING_URI is another"

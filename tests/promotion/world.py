@@ -38,6 +38,8 @@ class World:
     calls: list[str] = field(default_factory=list)
     periods: list[Period] = field(default_factory=list)
     taken_back: set[str] = field(default_factory=set)
+    silent: bool = False
+    """Whether nothing says what the model takes, as with scikit-learn under MLServer; and no request is given."""
     elsewhere: str | None = None
     """Where the cluster's pods ask another MLflow than this process: the version that its alias names."""
     asked: list[str] = field(default_factory=list)
@@ -143,8 +145,20 @@ class World:
 
     # the clients
 
+    def knows(self, version: Version) -> bool:
+        return not self.silent
+
+    def learns(self, url: str) -> bool:
+        return not self.silent
+
+    def alive(self, url: str) -> list[str]:
+        self.call("alive")
+        return ["it is not ready"] if url == "None" else []
+
     def smoke(self, url: str) -> list[str]:
         self.call("smoke")
+        if self.silent:
+            raise PromotionError("the model does not say what its inputs are")
         self.asked.append(url)
         return ["a wrong answer"] if self.bad.get(url) == "wrong" else []
 
