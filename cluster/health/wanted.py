@@ -44,7 +44,7 @@ def wanted(settings: Settings) -> list[Wanted]:
 def _model(model: Model) -> Wanted:
     standby = standby_of(model)
     behind = _answering(standby, names.standby_name(model.name)) if standby else None
-    stopped = "min_replicas is 0: it runs only while somebody scales it up" if model.min_replicas == 0 else ""
+    stopped = "min_replicas is 0: it runs only while somebody lets it" if model.min_replicas == 0 else ""
     return replace(_answering(model, model.name), stopped=stopped, standby=behind)
 
 

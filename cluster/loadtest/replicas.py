@@ -1,7 +1,9 @@
 """A model's replicas changed for a measurement, and put back: cold start, and the way from one replica to three.
 
-The Deployment is what is scaled. KServe leaves its number of replicas alone, except where an annotation says that
-something outside decides it (``min_replicas: 0``); an autoscaler keeps it within its bounds.
+Who keeps the number says where it is changed (kserve v0.20.0, reconcilers/deployment): with ``autoscalerClass: none``,
+where ``min_replicas`` and ``max_replicas`` are one number, KServe sets the Deployment right at once, so that the
+InferenceService is asked for another number; else KServe leaves the Deployment alone, and it is scaled itself. An
+autoscaler keeps it within its bounds, except that it leaves 0 alone. A service that is stopped has no Deployment.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +24,7 @@ import httpx
 from cluster.loadtest.ask import Ask
 from cluster.loadtest.figures import Figure
 from cluster.loadtest.tls import verifying
-from cluster.render.inference_service import NAMESPACE
+from cluster.render.inference_service import NAMESPACE, STOP
 from cluster.render.names import predictor
 
 ATTEMPT_S: Final = 2.0
@@ -29,6 +32,7 @@ EVERY_S: Final = 0.1
 COMMAND_S: Final = 60
 OUT: Final = 3
 """Replicas that the requirement scales out to, from one."""
+_CLASS: Final = "serving.kserve.io/autoscalerClass"
 
 
 class ReplicasError(Exception):
@@ -53,14 +57,11 @@ class Deployment:
         """Return how many replicas are wanted, and how many are ready."""
         found = self._get("deployment", self.name)
         if found is None:
-            raise ReplicasError(f"there is no Deployment {self.name} in namespace {NAMESPACE}")
+            raise ReplicasError(self._missing())
         return int(found["spec"].get("replicas", 1)), int(found.get("status", {}).get("readyReplicas") or 0)
 
     def keeper(self, least: int, most: int) -> str | None:
         """Return who would undo a number of replicas between these, and what to do about it; None: nobody."""
-        found = self._get("deployment", self.name) or {}
-        if found.get("metadata", {}).get("annotations", {}).get("serving.kserve.io/autoscalerClass") == "external":
-            return "KServe holds a model with min_replicas: 0 at that number; measure it with min_replicas: 1"
         bounds = (self._get("hpa", self.name) or {}).get("spec", {})
         if bounds and int(bounds["maxReplicas"]) < most:
             return f"its autoscaler stops at {bounds['maxReplicas']}: set max_replicas to {most} or more"
@@ -73,16 +74,32 @@ class Deployment:
         found = self._get("pods", "-l", f"app=isvc.{self.name}")
         return list((found or {}).get("items", []))
 
-    def scale(self, replicas: int) -> None:
-        """Ask for so many replicas."""
-        self._run("scale", "deployment", self.name, f"--replicas={replicas}")
+    @cached_property
+    def held(self) -> int | None:
+        """The ``maxReplicas`` of a service that KServe holds at its number; None where it leaves the Deployment alone.
+
+        Asked once: a measurement changes it.
+        """
+        found = self._get("inferenceservice", self.model) or {}
+        if found.get("metadata", {}).get("annotations", {}).get(_CLASS) != "none":
+            return None
+        return int(found["spec"]["predictor"].get("maxReplicas") or 1)
+
+    def scale(self, replicas: int, most: int | None = None) -> None:
+        """Ask for so many replicas; ``most`` is ``maxReplicas`` of a service that KServe holds, where not as before."""
+        if self.held is None:
+            self._run("scale", "deployment", self.name, f"--replicas={replicas}")
+            return
+        bounds = {"minReplicas": replicas, "maxReplicas": max(most or self.held, replicas)}
+        patch = json.dumps({"spec": {"predictor": bounds}})
+        self._run("patch", "inferenceservice", self.model, "--type=merge", "--field-manager=cloudctl", "-p", patch)
 
     @contextmanager
     def changed(self) -> Iterator[int]:
         """Yield the replicas wanted before, and put that number back whatever happens."""
         before, _ = self.replicas()
         self.note.parent.mkdir(parents=True, exist_ok=True)
-        self.note.write_text(json.dumps({"deployment": self.name, "replicas": before}))
+        self.note.write_text(json.dumps({"deployment": self.name, "replicas": before, "most": self.held}))
         try:
             yield before
         finally:
@@ -93,10 +110,18 @@ class Deployment:
         """Put back what a killed measurement left changed; return the number, or None where there was nothing."""
         if not self.note.is_file():
             return None
-        before = int(json.loads(self.note.read_text())["replicas"])
-        self.scale(before)
+        note = json.loads(self.note.read_text())
+        self.scale(int(note["replicas"]), note.get("most"))
         self.note.unlink()
-        return before
+        self.__dict__.pop("held", None)  # what it was before is there again
+        return int(note["replicas"])
+
+    def _missing(self) -> str:
+        service = self._get("inferenceservice", self.model) or {}
+        if str(service.get("metadata", {}).get("annotations", {}).get(STOP, "")).lower() == "true":
+            go = f"kubectl --kubeconfig {self.kubeconfig} -n {NAMESPACE} annotate inferenceservice {self.model} {STOP}-"
+            return f"{self.model} is stopped; let it run first: {go}"
+        return f"there is no Deployment {self.name} in namespace {NAMESPACE}"
 
     def _get(self, *what: str) -> dict[str, Any] | None:
         out = self._run("get", *what, "-o", "json", "--ignore-not-found")

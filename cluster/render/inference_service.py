@@ -83,8 +83,10 @@ def outside_host(model: Model, domain: str) -> str:
 def service_annotations(model: Model) -> dict[str, str]:
     """Return annotations: which version runs, what it must be, and who changes the number of replicas."""
     scaler = "hpa" if model.max_replicas > model.min_replicas else "none"
+    stopped = {}
     if model.min_replicas == 0:
-        scaler = "external"  # nothing in the cluster wakes a model that has no pod; a person does
+        # nothing in the cluster wakes a model that has no pod; a person does, and says how many there are
+        scaler, stopped = "external", {STOP: "true"}
     return {
         "inference-cloud/model-version": model.version,
         "inference-cloud/model-uri": model.uri,
@@ -93,6 +95,7 @@ def service_annotations(model: Model) -> dict[str, str]:
         storage_containers.CACHED: str(model.cache).lower(),
         "serving.kserve.io/deploymentMode": "Standard",
         "serving.kserve.io/autoscalerClass": scaler,
+        **stopped,
         **OURS,
     }
 

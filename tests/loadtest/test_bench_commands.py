@@ -8,11 +8,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from kubectl_on_path import Cluster
 from model_server import RIGHT, serving, slow
 from typer.testing import CliRunner, Result
 
 from cloudctl.app import app
+from tests.kserve.standin import KServe
 
 Run = Callable[..., Result]
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,20 +99,21 @@ def test_what_changes_replicas_asks_first(run: Run, url: str) -> None:
 def test_cold_start_and_scale_out_are_measured_and_put_back(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster = Cluster(tmp_path, takes=0.5)
+    cluster = KServe(tmp_path, takes=0.5)
+    cluster.service("classifier")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    with serving(lambda _: (200, RIGHT) if cluster.answers else (503, "no pod")) as found:
+    with serving(lambda _: (200, RIGHT) if cluster.answers("classifier") else (503, "no pod")) as found:
         done = run("bench", "classifier", "--url", found, *QUICK, "--cold-start", "--scale-out", "--yes", "--json")
     values = {each["name"]: each["value"] for each in json.loads(done.stdout)["targets"]}
     assert values["cold_start"] >= 0.4
     assert values["scale_out"] >= 0.4
-    assert cluster["log"] == [0, 1, 1, 1, 3, 1]
+    assert cluster.replicas("classifier") == 1
 
 
 def test_a_cluster_that_does_not_answer_ends_it_before_anything_is_measured(
     run: Run, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Cluster(tmp_path, silent=True)
+    KServe(tmp_path, silent=True)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     done = run("bench", "classifier", "--url", url, *QUICK, "--scale-out", "--yes")
     assert done.exit_code == 3

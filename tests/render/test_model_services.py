@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from cluster.render import alert_rules, dashboards, inference_service, load_test, storage_containers
 from cluster.settings.model import Model, Registry
 from cluster.settings.served import served
+from tests.kserve.standin import reconcile
 from tests.render.stacks import settings
 
 
@@ -45,7 +46,13 @@ def test_a_cpu_model_rolls_over_and_speaks_v2() -> None:
 )
 def test_who_scales_a_model(least: int, most: int, scaler: str) -> None:
     mine = model(min_replicas=least, max_replicas=most)
-    assert inference_service.service_annotations(mine)["serving.kserve.io/autoscalerClass"] == scaler
+    annotations = inference_service.service_annotations(mine)
+    assert annotations["serving.kserve.io/autoscalerClass"] == scaler
+    service = {"metadata": {"annotations": annotations}, "spec": inference_service.spec(mine, "account")}
+    state: dict[str, Any] = {"services": {"assistant": service}, "deployments": {}}
+    reconcile(state, 0.0)
+    pods = sum(len(each["pods"]) for each in state["deployments"].values())
+    assert pods == least, "min_replicas: 0 takes no GPU"
 
 
 def test_a_quantised_llm_says_so_to_vllm() -> None:
