@@ -33,14 +33,14 @@ def oumi_config(
 ) -> None:
     """Write the files with which Oumi trains a model for this stack, and asks and evaluates the served one.
 
-    train.yaml logs the run to the stack's MLflow and leaves the model where cloudctl models sync finds it; infer.yaml
-    and evaluate.yaml go to the served model's own address; environment.sh says where MLflow is. No password is
-    written. Files that are there and differ are kept, unless --force.
+    train.sh trains by train.yaml, which logs the run to the stack's MLflow, and leaves the model where cloudctl models
+    sync finds it once it is whole; infer.yaml and evaluate.yaml go to the served model's own address; environment.sh
+    says where MLflow is. No password is written. Files that are there and differ are kept, unless --force.
 
     \b
     Example:
       cloudctl models oumi-config assistant --stack prod --version 7 --out oumi
-      . oumi/environment.sh && oumi train -c oumi/train.yaml
+      bash oumi/train.sh
     """
     from cloudctl.promoting import place
     from cluster.render import oumi
@@ -65,7 +65,7 @@ def oumi_config(
         return
     for file in texts:
         console.say(f"wrote {out / file}")
-    console.say(f"next: . {out}/environment.sh && oumi train -c {out}/train.yaml; then: cloudctl models sync")
+    console.say(f"next: bash {out}/train.sh; then: cloudctl models sync")
 
 
 def _differs(file: Path, text: str) -> bool:

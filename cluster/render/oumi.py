@@ -2,8 +2,9 @@
 
 Keys are those of Oumi 0.9: ``TrainingConfig``, ``InferenceConfig`` and ``EvaluationConfig`` in ``oumi/core/configs``.
 Oumi logs a run to MLflow (``training.enable_mlflow``) and registers no model version; what it leaves in ``output_dir``
-is one folder NAME/VERSION of the transfer, which registers it with its manifest's digest. Its evaluation by LM Harness
-knows engine REMOTE alone of those that ask a server, and that asks for completions, not for chats.
+becomes a folder NAME/VERSION of the transfer, which registers it with its manifest's digest. While it trains, that
+folder begins with a dot, which the transfer passes over; ``train.sh`` renames it at the end. Its evaluation by LM
+Harness knows engine REMOTE alone of those that ask a server, and that asks for completions, not for chats.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def files(settings: Settings, model: Model, wish: Wish) -> dict[str, str]:
         "evaluate.yaml": _evaluation(settings, model, wish),
     }
     texts = {name: head + yaml.safe_dump(data, sort_keys=False) for name, data in found.items()}
-    return texts | {"environment.sh": _environment(settings, model)}
+    return texts | {"environment.sh": _environment(settings, model), "train.sh": _train(settings, model, wish)}
 
 
 def api_url(settings: Settings, model: Model, what: str) -> str:
@@ -51,17 +52,23 @@ def api_url(settings: Settings, model: Model, what: str) -> str:
     return f"https://{host}:{addresses.HTTPS_NODE_PORT}{prefix}/v1/{what}"
 
 
-def output_dir(settings: Settings, model: Model, wish: Wish) -> str:
-    """Return the folder that Oumi leaves the trained model in: one that the transfer finds."""
+def model_folder(settings: Settings, model: Model, wish: Wish) -> PurePosixPath:
+    """Return the folder of a trained model: one that the transfer finds."""
     source = settings.transfer.source if settings.transfer else "models"
-    return str(PurePosixPath(source) / model.name / wish.version)
+    return PurePosixPath(source) / model.name / wish.version
+
+
+def output_dir(settings: Settings, model: Model, wish: Wish) -> PurePosixPath:
+    """Return the folder that Oumi writes into: one that the transfer passes over."""
+    whole = model_folder(settings, model, wish)
+    return whole.with_name(f".{whole.name}")
 
 
 def _training(settings: Settings, model: Model, wish: Wish) -> dict[str, Any]:
     training: dict[str, Any] = {
         "trainer_type": "TRL_SFT",
         "run_name": f"{model.name}-{wish.version}",
-        "output_dir": output_dir(settings, model, wish),
+        "output_dir": str(output_dir(settings, model, wish)),
         "enable_mlflow": True,
         "enable_tensorboard": False,
         "per_device_train_batch_size": 2,
@@ -107,6 +114,29 @@ def _evaluation(settings: Settings, model: Model, wish: Wish) -> dict[str, Any]:
         "inference_remote_params": _remote(settings, model, "completions"),
         "output_dir": f"evaluations/{model.name}",
     }
+
+
+def _train(settings: Settings, model: Model, wish: Wish) -> str:
+    part, whole = (shlex.quote(str(each(settings, model, wish))) for each in (output_dir, model_folder))
+    return f"""\
+# bash train.sh: trains, and lets the transfer find the model once it is whole.
+set -euo pipefail
+here=$(cd "$(dirname "${{BASH_SOURCE[0]}}")" && pwd)
+if [ -e {whole} ]; then
+  echo {whole} "is there already; write --version {_next(wish.version)}: cloudctl models oumi-config" >&2
+  exit 1
+fi
+. "$here/environment.sh"
+oumi train -c "$here/train.yaml"
+for each in logs telemetry; do # of the run, not of the model
+  [ ! -e {part}/$each ] || mv -T --backup=numbered {part}/$each {part}-$each
+done
+mv -T {part} {whole}
+"""
+
+
+def _next(version: str) -> str:
+    return str(int(version) + 1) if version.isdigit() else "of another name"
 
 
 def _environment(settings: Settings, model: Model) -> str:

@@ -227,7 +227,7 @@ def test_a_journal_that_cannot_be_read_is_left_as_it_is(project: Project, cloudc
 def test_oumi_gets_its_files_once(project: Project, cloudctl: Run, world: World) -> None:
     done = cloudctl("models", "oumi-config", "m", "--stack", "prod", "--json")
     files = [Path(each) for each in json.loads(done.stdout)["files"]]
-    assert {each.name for each in files} == {"train.yaml", "infer.yaml", "evaluate.yaml", "environment.sh"}
+    assert {each.name for each in files} == {"train.yaml", "infer.yaml", "evaluate.yaml", "environment.sh", "train.sh"}
     before = {each: each.read_text() for each in files}
     assert cloudctl("models", "oumi-config", "m", "--stack", "prod").exit_code == 0, "the same again is no conflict"
     files[0].write_text("mine")
