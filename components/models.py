@@ -238,7 +238,6 @@ class ModelService(TaskComponent):
     def _monitor(self, args: ModelServiceArgs) -> None:
         """Have the model's pods measured, those of a version under test as well: the gate compares them."""
         name = args.model.name
-        port = args.model.container.port if args.model.container else 8080
         every = [name, names.candidate_name(name), names.standby_name(name)]
         kube.custom(
             self,
@@ -251,6 +250,6 @@ class ModelService(TaskComponent):
                         {"key": "serving.kserve.io/inferenceservice", "operator": "In", "values": every}
                     ]
                 },
-                "podMetricsEndpoints": [{"portNumber": port, "path": "/metrics"}],
+                "podMetricsEndpoints": [{"portNumber": inference_service.metrics_port(args.model), "path": "/metrics"}],
             },
         )

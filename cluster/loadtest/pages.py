@@ -10,14 +10,11 @@ from typing import Final
 import httpx
 
 from cluster.loadtest.servermetrics import counters
-from cluster.render.inference_service import NAMESPACE
+from cluster.render.inference_service import NAMESPACE, metrics_port
 from cluster.render.names import predictor
 from cluster.settings.model import Model
 
 WAIT_S: Final = 30
-PORTS: Final = {"mlserver": 8082, "mlflow": 8082}
-"""Ports of the metrics by runtime; the others show them where they answer."""
-PORT: Final = 8080
 
 
 class PageError(Exception):
@@ -42,7 +39,7 @@ def of_pods(kubeconfig: Path, model: Model) -> dict[str, float]:
     names = [pod["metadata"]["name"] for pod in pods["items"]]
     if not names:
         raise PageError(f"{model.name} has no pod")
-    port = PORTS.get(model.runtime, PORT)
+    port = metrics_port(model)
     found: dict[str, float] = {}
     for name in names:
         page = _get(kubeconfig, f"/api/v1/namespaces/{NAMESPACE}/pods/{name}:{port}/proxy/metrics")

@@ -54,6 +54,9 @@ RUNTIMES = {
 """The settings' word for a runtime -> what KServe calls it (config/runtimes of KServe); ``custom`` has none."""
 
 
+_METRICS_PORTS = {"mlserver": 8082, "mlflow": 8082}
+"""Where a server shows its metrics, by runtime: MLServer has a port for that, the others show them where they answer."""
+
 _NAME_OPTION = {"vllm": "--served-model-name", "huggingface": "--model_name"}
 """How a server is told the name that it answers to; the last word wins over the runtime's own, the service's name."""
 
@@ -73,6 +76,11 @@ def ready_path(model: Model) -> str:
 def ready_url(model: Model) -> str:
     """Return the URL that answers 200 once the model is loaded."""
     return base_url(model) + ready_path(model)
+
+
+def metrics_port(model: Model) -> int:
+    """Return the port of a pod that shows the server's metrics, under /metrics."""
+    return model.container.port if model.container else _METRICS_PORTS.get(model.runtime, _PORT)
 
 
 def outside_host(model: Model, domain: str) -> str:

@@ -136,6 +136,20 @@ def test_a_model_is_fetched_by_a_program_that_checks_it() -> None:
     assert made.plan.of_type("kubernetes:core/v1:PersistentVolume") == []
 
 
+def test_a_models_pods_are_measured_where_their_server_shows_it() -> None:
+    """MLServer has a port for that (metrics_port of its settings.py); the others show it where they answer."""
+    own = {"image": "registry.site/team/server:1", "port": 9000}
+    custom = {"name": "own", "uri": "models:/own@a", "runtime": "custom", "container": own}
+    others = [
+        {"name": runtime, "uri": f"models:/{runtime}@a", "runtime": runtime, "gpus": int(runtime == "vllm")}
+        for runtime in ("vllm", "huggingface", "mlserver", "mlflow")
+    ]
+    made = make(models=[*others, custom])
+    for name, port in {"vllm": 8080, "huggingface": 8080, "mlserver": 8082, "mlflow": 8082, "own": 9000}.items():
+        (asked,) = one(made, "PodMonitor", f"{name}-metrics").inputs["spec"]["podMetricsEndpoints"]
+        assert asked == {"portNumber": port, "path": "/metrics"}, name
+
+
 def test_a_model_that_nodes_keep_mounts_their_folder() -> None:
     models = [{"name": "kept", "uri": "s3://models/kept/1", "runtime": "mlserver", "cache": True}]
     made = make(models=models)
