@@ -54,7 +54,8 @@ class MLflow(TaskComponent):
         )
         self._monitor(where, kube.known_after("mlflow", server))
         service = (kube.known_after("mlflow", server), mlflow.SERVICE_PORT)
-        kube.console_route(self, "mlflow-console", where, outside, service, args.gateway)
+        # artifacts go through the server: an upload takes as long as it takes
+        kube.console_route(self, "mlflow-console", where, outside, service, args.gateway, slow=True)
         self.uri = kube.known_after(f"http://{mlflow.SERVICE}", server)
         self.password = pulumi.Output.secret(admin_password.get_secret_value())
         self.register_outputs({"uri": self.uri, "url": addresses.url("mlflow", settings)})
@@ -80,7 +81,6 @@ class MLflow(TaskComponent):
         )
 
     def _monitor(self, where: pulumi.Output[str], release: pulumi.Output[str]) -> None:
-        login = {key: {"name": "mlflow-admin", "key": key} for key in ("username", "password")}
         kube.custom(
             self,
             "mlflow-metrics",
@@ -88,6 +88,6 @@ class MLflow(TaskComponent):
             {"name": "mlflow", "namespace": where},
             {
                 "selector": {"matchLabels": {"app.kubernetes.io/instance": release}},
-                "endpoints": [{"port": "http", "path": "/metrics", "interval": "30s", "basicAuth": login}],
+                "endpoints": [mlflow.metrics_endpoint("mlflow-admin")],
             },
         )

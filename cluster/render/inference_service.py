@@ -55,7 +55,7 @@ RUNTIMES = {
 
 
 _METRICS_PORTS = {"mlserver": 8082, "mlflow": 8082}
-"""Where a server shows its metrics, by runtime: MLServer has a port for that, the others show them where they answer."""
+"""Where a server shows its metrics, by runtime: MLServer has a port for that, others show them where they answer."""
 
 _NAME_OPTION = {"vllm": "--served-model-name", "huggingface": "--model_name"}
 """How a server is told the name that it answers to; the last word wins over the runtime's own, the service's name."""

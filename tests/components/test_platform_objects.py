@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fnmatch import fnmatch
 from typing import Any
 
 import pulumi
@@ -280,6 +281,23 @@ def test_the_transfer_is_a_timer_with_its_logins_and_a_way_into_the_store() -> N
     assert timer["delete"].endswith("cluster.transfer.install down")
     buckets = one(made, "Release", "minio").inputs["values"]["buckets"]
     assert [bucket["name"] for bucket in buckets] == ["mlflow", "trained"]
+
+
+def test_prometheus_asks_mlflow_by_a_name_that_it_answers_to() -> None:
+    """MLflow compares the whole header, and a pattern only where it has a star (mlflow/server/security_utils.py)."""
+    made = everything()
+    (endpoint,) = one(made, "ServiceMonitor", "mlflow-metrics").inputs["spec"]["endpoints"]
+    (rule,) = endpoint["relabelings"]
+    assert rule["targetLabel"] == "__address__"
+    hosts = one(made, "Release", "mlflow").inputs["values"]["serverAllowedHosts"]
+    assert any(fnmatch(rule["replacement"], each) for each in hosts)
+    assert not any(fnmatch("10.233.64.7:5000", each) for each in hosts), "a pod's address is no name of it"
+
+
+def test_mlflow_is_reached_from_outside_for_as_long_as_an_upload_takes() -> None:
+    """Envoy's own limit is 15 s, and artifacts go through the server."""
+    route = one(everything(), "HTTPRoute", "mlflow-console").inputs["spec"]
+    assert route["rules"][0]["timeouts"] == {"request": "0s"}
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from cluster.health import ask
 from cluster.health.judge import judge
 from cluster.render import credentials
 from cluster.render.local_services import Configuration, Hosts
+from cluster.render.values import mlflow
 from cluster.services.logins import MLflowLogin
 from lab.services import tracking
 from lab.services.health import checks
@@ -89,11 +90,27 @@ def test_mlflow_answers_no_name_that_is_not_its_own(stack: Stack) -> None:
 
 
 def test_prometheus_gets_mlflows_measurements_with_the_admins_login(stack: Stack) -> None:
-    """As components/mlflow.py's ServiceMonitor asks: path /metrics, basicAuth of the Secret mlflow-admin."""
-    login = stack.configuration.secrets["mlflow-admin"]
-    answer = httpx.get(f"{stack.mlflow.uri}/metrics", auth=(login["username"], login["password"]))
+    """As components/mlflow.py's ServiceMonitor asks: path and basicAuth of the Secret; a pod, by its address."""
+    endpoint = mlflow.metrics_endpoint("mlflow-admin")
+    login = stack.configuration.secrets[endpoint["basicAuth"]["password"]["name"]]
+
+    def asked(address: str) -> httpx.Response:
+        auth = tuple(login[endpoint["basicAuth"][key]["key"]] for key in ("username", "password"))
+        return httpx.get(f"{stack.mlflow.uri}{endpoint['path']}", auth=auth, headers={"Host": address})
+
+    pod = "10.233.64.7:5000"
+    assert asked(pod).status_code == 403, "it answers to no name that it does not know"
+    answer = asked(relabelled(pod, endpoint["relabelings"]))
     assert answer.status_code == 200
     assert "mlflow_" in answer.text or "flask_" in answer.text
+
+
+def relabelled(address: str, rules: list[dict[str, Any]]) -> str:
+    """Return a target's address as Prometheus has it after these rules (each a replacement without a source)."""
+    for rule in rules:
+        assert rule.keys() == {"targetLabel", "replacement"}
+        address = rule["replacement"] if rule["targetLabel"] == "__address__" else address
+    return address
 
 
 def _wrong_key(wanted: Configuration) -> Configuration:

@@ -92,6 +92,20 @@ def allowed_hosts(*names: str) -> list[str]:
     return [pattern for name in names for pattern in (name, f"{name}:*")]
 
 
+def metrics_endpoint(login: str) -> Values:
+    """Return the endpoint of a ServiceMonitor; ``login`` is a Secret with ``username`` and ``password``.
+
+    Prometheus asks a pod by its address, which is no name that the server answers to; so it asks the service.
+    """
+    return {
+        "port": "http",
+        "path": "/metrics",
+        "interval": "30s",
+        "basicAuth": {key: {"name": login, "key": key} for key in ("username", "password")},
+        "relabelings": [{"targetLabel": "__address__", "replacement": f"{SERVICE}:{SERVICE_PORT}"}],
+    }
+
+
 def _auth(backends: Backends) -> Values:
     return {
         "enabled": True,
