@@ -57,7 +57,9 @@ def _images(models: Sequence[Model], settings: Settings) -> list[str]:
     found = set()
     for model in models:
         if model.runtime in _RUNTIMES:
-            found.add(str(image(_RUNTIMES[model.runtime], settings.registry)))
+            # KServe runs another build where there are GPUs (v0.20.0, inferenceservice/utils, UpdateImageTag)
+            build = "-gpu" if model.runtime == "huggingface" and model.gpus else ""
+            found.add(str(image(f"{_RUNTIMES[model.runtime]}{build}", settings.registry)))
         if not model.uri.startswith("pvc:"):
             fetcher = "kserve-storage-initializer" if model.uri.startswith("hf:") else "mlflow"
             found.add(str(image(fetcher, settings.registry)))

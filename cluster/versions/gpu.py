@@ -77,7 +77,7 @@ GPU_DRIVERS: tuple[GpuDriver, ...] = (
 
 RUNTIMES: tuple[Runtime, ...] = (
     Runtime("vllm", IMAGES["vllm"], (12, 9)),
-    Runtime("huggingface", IMAGES["kserve-huggingfaceserver"], (13, 3)),
+    Runtime("huggingface", IMAGES["kserve-huggingfaceserver-gpu"], (13, 3)),
 )
 
 Fit = Literal["native", "compatible", "too old"]

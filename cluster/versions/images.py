@@ -56,6 +56,8 @@ IMAGES: Mapping[str, str] = {
     "kserve-storage-initializer": "docker.io/kserve/storage-initializer:v0.20.0",
     # renovate: datasource=docker
     "kserve-huggingfaceserver": "docker.io/kserve/huggingfaceserver:v0.20.0",
+    # What a model with GPUs runs: KServe puts "-gpu" behind the runtime's tag.
+    "kserve-huggingfaceserver-gpu": "docker.io/kserve/huggingfaceserver:v0.20.0-gpu",
     # renovate: datasource=docker
     "kube-rbac-proxy": "quay.io/brancz/kube-rbac-proxy:v0.18.0",
     # renovate: datasource=docker

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster import versions
 from cluster.render import prepull
+from cluster.render.values import kserve_runtime_configs
 from cluster.settings.model import Settings
 from tests.render.stacks import settings
 
@@ -33,6 +35,24 @@ def test_an_llm_server_goes_to_gpu_nodes_only() -> None:
     assert [each["key"] for each in pod["tolerations"]] == ["nvidia.com/gpu"]
     assert images(made["nodes"]) == pins("mlserver", "mlflow")
     assert not {"nodeSelector", "tolerations"} & made["nodes"]["template"]["spec"].keys()
+
+
+def of_kserve(image: str, runtime: str, gpus: int) -> str:
+    """Return the image that KServe has a pod run (v0.20.0, inferenceservice/utils/utils.go, UpdateImageTag)."""
+    if gpus and runtime == "huggingface":
+        return f"{image}-gpu"
+    name, _, tag = image.rpartition(":")
+    return f"{name}-cpu:{tag}" if runtime == "vllm" and not gpus else image
+
+
+@pytest.mark.parametrize("mirror", [{}, {"mirror": "registry.site:5000/cloud"}], ids=["internet", "mirror"])
+@pytest.mark.parametrize(("runtime", "gpus"), [("vllm", 1), ("huggingface", 1), ("huggingface", 0), ("mlserver", 0)])
+def test_what_is_fetched_is_what_kserve_runs(runtime: str, gpus: int, mirror: dict[str, str]) -> None:
+    mine = settings(models=[{"name": "a", "uri": "models:/a@b", "runtime": runtime, "gpus": gpus}], registry=mirror)
+    runtimes = kserve_runtime_configs.values(mine)["kserve"]["servingruntime"]
+    named = runtimes[{"vllm": "vllmserver", "huggingface": "huggingfaceserver"}.get(runtime, runtime)]
+    (nodes,) = prepull.daemon_sets(mine).values()
+    assert of_kserve(f"{named['image']}:{named['tag']}", runtime, gpus) in images(nodes)
 
 
 def test_nothing_is_fetched_that_no_model_uses() -> None:

@@ -470,7 +470,7 @@ PROD: list[tuple[str, list[Change], list[str]]] = [
         ],
         [
             "gpu_operator.driver_version: '535.309.01' supports CUDA 12.2, too old for runtime huggingface:"
-            " docker.io/kserve/huggingfaceserver:v0.20.0 needs 13.3; write gpu_operator.driver_version: 610.57.04, or leave"
+            " docker.io/kserve/huggingfaceserver:v0.20.0-gpu needs 13.3; write gpu_operator.driver_version: 610.57.04, or leave"
             " it out; what goes together: driver 610.57.04 (CUDA 13.3), GPU operator v26.7.0, Kubernetes 1.33 to 1.36"
         ],
     ),
