@@ -211,6 +211,8 @@ def _probes(model: Model, port: int = _PORT) -> dict[str, Any]:
     return {
         "startupProbe": {
             **asked,
+            # KServe's vLLM runtime has 30, and KServe keeps what is not told; 0 counts as not told
+            "initialDelaySeconds": 1,
             "periodSeconds": _LOAD_PERIOD_S,
             "failureThreshold": _LOAD_PATIENCE[model.gpus > 0],
             "timeoutSeconds": 5,

@@ -55,6 +55,25 @@ def test_who_scales_a_model(least: int, most: int, scaler: str) -> None:
     assert pods == least, "min_replicas: 0 takes no GPU"
 
 
+VLLM_STARTUP = {
+    "failureThreshold": 60,
+    "httpGet": {"path": "/v1/models", "port": 8080},
+    "initialDelaySeconds": 30,
+    "periodSeconds": 30,
+    "successThreshold": 1,
+    "timeoutSeconds": 10,
+}
+"""startupProbe of KServe's runtime kserve-vllmserver (v0.20.0, chart kserve-runtime-configs, resources.yaml)."""
+
+
+def test_a_model_is_ready_as_soon_as_it_answers() -> None:
+    """KServe merges our probe into the runtime's, key by key: what ours leaves out stays, and so did half a minute."""
+    ours = inference_service.spec(model(gpus=1), "account")["predictor"]["model"]["startupProbe"]
+    merged = VLLM_STARTUP | ours
+    assert merged["initialDelaySeconds"] <= 1
+    assert merged["periodSeconds"] * merged["failureThreshold"] == 1800
+
+
 def test_a_quantised_llm_says_so_to_vllm() -> None:
     served = inference_service.spec(model(gpus=1, quantization="awq"), "account")["predictor"]["model"]
     assert served["args"] == ["--served-model-name=assistant", "--quantization=awq"]
