@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cloudctl import authority as authorities
 from cloudctl import project
 from cloudctl.exits import CannotTellError
 from cluster.problems import InputError, Problem
@@ -54,13 +55,12 @@ def deployment(stack: str, model: Model) -> Deployment:
     return Deployment(model.name, kubeconfig(stack), folder(stack) / f"{model.name}-replicas.json")
 
 
-def authority(stack: str, given: Path | None) -> Path | None:
-    """Return the file with the gateway's authority: the one given, else the one that the transfer's timer fetched."""
+def authority(stack: str, settings: Settings, given: Path | None, url: str) -> Path | None:
+    """Return the file with the authority of who answers at a URL: the one given, else the stack's own."""
     if given is not None and not given.is_file():
         remedy = "name a file with the authority of the gateway's certificate, as PEM"
         raise InputError("command line", [Problem("--ca-file", str(given), "is not there", remedy)])
-    fetched = project.root() / ".cloud" / stack / "ca.crt"
-    return given or (fetched if fetched.is_file() else None)
+    return given or (authorities.file(stack, settings) if url.startswith("https:") else None)
 
 
 def request(model: Model, url: str, ca_file: Path | None, given: Path | None) -> Ask:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from cloudctl import project
+from cloudctl import authority, project
 from cloudctl.engine import Engine
 from cloudctl.exits import CannotTellError, RefusedError
 from cloudctl.told import told
@@ -52,9 +52,10 @@ def place(
     s3, mlflow = s3_from(environment), mlflow_from(environment)
     if s3 is None or (register and mlflow is None):
         passwords = Engine(project.root()).secrets(chosen.name, chosen.file)
-        authority = _ca_file(chosen, settings)
-        s3 = s3 or _s3(settings, passwords, authority)
-        mlflow = mlflow or _mlflow(settings, passwords, authority)
+        signed_by = authority.file(chosen.name, settings)
+        ca_file = str(signed_by) if signed_by else None
+        s3 = s3 or _s3(settings, passwords, ca_file)
+        mlflow = mlflow or _mlflow(settings, passwords, ca_file)
     return Place(
         chosen.name,
         settings,
@@ -109,11 +110,3 @@ def _mlflow(settings: Settings, passwords: Mapping[str, Any], ca_file: str | Non
     return MLflowLogin(
         mlflow_url(settings), credentials.MLFLOW_ADMIN, SecretStr(str(passwords["mlflow_admin_password"])), ca_file
     )
-
-
-def _ca_file(chosen: project.Stack, settings: Settings) -> str | None:
-    """Return the file of the authority: the settings', else the cluster's own that an update left in the run folder."""
-    if settings.transfer and settings.transfer.ca_file:
-        return settings.transfer.ca_file
-    fetched = project.root() / ".cloud" / chosen.name / "ca.crt"
-    return str(fetched) if fetched.is_file() else None

@@ -28,7 +28,7 @@ CaFile = Annotated[
     Path | None,
     typer.Option(
         "--ca-file",
-        help="The authority of the gateway's certificate; left out: .cloud/STACK/ca.crt where it is.",
+        help="The authority of the gateway's certificate; left out: the stack's, fetched with kubectl.",
         metavar="PEM",
     ),
 ]
@@ -112,7 +112,7 @@ def bench(
     for what in _changes(deployment, cold_start, scale_out):
         if not yes:
             typer.confirm(f"{what}?", abort=True, err=json_)
-    ca_file = measuring.authority(chosen.name, ca_file)
+    ca_file = measuring.authority(chosen.name, settings, ca_file, place)
     ask = measuring.request(model, place, ca_file, input_)
     measured, run = _measure(deployment, ask, load, cold_start, scale_out)
     measured |= _gpu(model, run, prometheus, ca_file)

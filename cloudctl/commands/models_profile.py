@@ -63,7 +63,7 @@ def profile(
     settings = chosen.settings()
     model = measuring.model(settings, name, chosen.file)
     place = url or measuring.gateway(model, settings)
-    ca_file = measuring.authority(chosen.name, ca_file)
+    ca_file = measuring.authority(chosen.name, settings, ca_file, place)
     ask = measuring.request(model, place, ca_file, input_)
     config = measuring.kubeconfig(chosen.name)
     remarks: list[str] = []

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from cluster.loadtest.input import signature_at, signature_of
 from cluster.promotion.model import Period, PromotionError, Version
-from cluster.services.logins import MLflowLogin, S3Login
+from cluster.services.logins import MLflowLogin, S3Login, untrusted
 from cluster.transfer.verify import MANIFEST, ManifestError, entries, verify
 
 DIGEST_TAG = "manifest_sha256"
@@ -190,11 +190,12 @@ class MLflowRegistry:
                 raise PromotionError(
                     f"{what} is not in MLflow at {self._login.uri}; bring it there: cloudctl models sync"
                 ) from None
-            raise PromotionError(f"{what}: MLflow at {self._login.uri} said: {_line(error)}") from None
+            said = f"{_line(error)}{untrusted(error)}"
+            raise PromotionError(f"{what}: MLflow at {self._login.uri} said: {said}") from None
         except (BotoCoreError, ClientError) as error:
-            raise PromotionError(f"{what}: the object store said: {_line(error)}") from None
+            raise PromotionError(f"{what}: the object store said: {_line(error)}{untrusted(error)}") from None
         except OSError as error:  # requests' errors, too
-            raise PromotionError(f"{what}: no connection: {_line(error)}") from None
+            raise PromotionError(f"{what}: no connection: {_line(error)}{untrusted(error)}") from None
 
 
 def _periods(number: str, tags: dict[str, str]) -> Iterator[Period]:

@@ -157,7 +157,7 @@ def _environment(settings: Settings, model: Model) -> str:
         ]
     else:
         lines += [
-            "# where this machine does not know the gateway's CA: the file that an update leaves in .cloud/STACK",
+            "# where this machine does not know the gateway's CA: .cloud/STACK/ca.crt, which cloudctl fetches",
             "#export MLFLOW_TRACKING_SERVER_CERT_PATH=... SSL_CERT_FILE=...",
         ]
     return "\n".join(lines) + "\n"

@@ -16,6 +16,13 @@ REGION = "us-east-1"
 """What S3 clients insist on being told; neither store looks at it."""
 
 
+def untrusted(error: Exception) -> str:
+    """Return what to do about a certificate that is not trusted, to put behind an error's text; "" for other errors."""
+    if "certificate verify failed" not in str(error).lower().replace("_", " "):
+        return ""
+    return "; name the file of who signed its certificate: transfer.ca_file of the stack"
+
+
 @dataclass(frozen=True)
 class S3Login:
     """``endpoint`` is a URL; ``ca_file`` the authority that signed its certificate, where that is not a known one."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from cluster.services.logins import MLflowLogin
+from cluster.services.logins import MLflowLogin, untrusted
 from cluster.transfer.errors import TransferError
 from cluster.transfer.model import ModelVersion
 
@@ -73,4 +73,5 @@ class Registry:
 
     def _failed(self, error: Exception) -> TransferError:
         remedy = "see that MLflow runs and that user and password are right, then run this again: it goes on from here"
+        remedy = untrusted(error).removeprefix("; ") or remedy
         return TransferError(f"MLflow at {self._login.uri}: {str(error).splitlines()[0]}; {remedy}")
