@@ -1,17 +1,18 @@
-"""A model server's page of metrics: from a URL, or from every pod through the Kubernetes API."""
+"""A model server's page of metrics: from a URL, or from every pod by kubectl port-forward."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
 from cluster.loadtest.servermetrics import counters
 from cluster.render.inference_service import NAMESPACE, metrics_port
 from cluster.render.names import predictor
+from cluster.services.reach import Inside, UnreachableError, port_forward
 from cluster.settings.model import Model
 
 WAIT_S: Final = 30
@@ -32,24 +33,30 @@ def of_url(url: str) -> dict[str, float]:
 
 
 def of_pods(kubeconfig: Path, model: Model) -> dict[str, float]:
-    """Return the counters of all pods of a model, added up: who of them answers is the Service's choice."""
-    pods = json.loads(
-        _get(kubeconfig, f"/api/v1/namespaces/{NAMESPACE}/pods?labelSelector=app%3Disvc.{predictor(model.name)}")
-    )
-    names = [pod["metadata"]["name"] for pod in pods["items"]]
+    """Return the counters of all pods of a model, added up: who of them answers is the Service's choice.
+
+    By a port-forward to each, which goes through its node's kubelet. The API server's own way to a pod comes from
+    outside the namespace, and its NetworkPolicy admits the gateway and the monitoring alone.
+    """
+    names = _pods(kubeconfig, model)
     if not names:
         raise PageError(f"{model.name} has no pod")
-    port = metrics_port(model)
     found: dict[str, float] = {}
     for name in names:
-        page = _get(kubeconfig, f"/api/v1/namespaces/{NAMESPACE}/pods/{name}:{port}/proxy/metrics")
-        for key, value in counters(page).items():
+        try:
+            with port_forward(kubeconfig, Inside(NAMESPACE, name, metrics_port(model), "pod")) as port:
+                page = of_url(f"http://127.0.0.1:{port}/metrics")
+        except UnreachableError as error:
+            raise PageError(str(error)) from None
+        for key, value in page.items():
             found[key] = found.get(key, 0.0) + value
     return found
 
 
-def _get(kubeconfig: Path, path: str) -> str:
-    command = ["kubectl", "--kubeconfig", str(kubeconfig), f"--request-timeout={WAIT_S}s", "get", "--raw", path]
+def _pods(kubeconfig: Path, model: Model) -> list[str]:
+    """Return the names of a model's running pods."""
+    words = ["get", "pods", "-l", f"app=isvc.{predictor(model.name)}", "-o", "json"]
+    command = ["kubectl", "--kubeconfig", str(kubeconfig), f"--request-timeout={WAIT_S}s", "-n", NAMESPACE, *words]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=2 * WAIT_S)
     except FileNotFoundError:
@@ -58,4 +65,8 @@ def _get(kubeconfig: Path, path: str) -> str:
         raise PageError("the Kubernetes API did not answer") from None
     if done.returncode != 0:
         raise PageError(f"kubectl: {' '.join(done.stderr.split())}")
-    return done.stdout
+    return [each["metadata"]["name"] for each in json.loads(done.stdout)["items"] if _running(each)]
+
+
+def _running(pod: dict[str, Any]) -> bool:
+    return bool(pod.get("status", {}).get("phase") == "Running")

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 PATIENCE_S = 15.0
 _READY = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) ->")
@@ -21,14 +22,16 @@ _READY = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) ->")
 
 @dataclass(frozen=True)
 class Inside:
-    """A Kubernetes Service and one of its ports."""
+    """A Kubernetes Service, or a pod, and one of its ports."""
 
     namespace: str
     service: str
     port: int
+    kind: Literal["service", "pod"] = "service"
 
     def __str__(self) -> str:
-        return f"svc/{self.service} in {self.namespace}, port {self.port}"
+        kind = "svc" if self.kind == "service" else self.kind
+        return f"{kind}/{self.service} in {self.namespace}, port {self.port}"
 
 
 class UnreachableError(Exception):
@@ -39,7 +42,7 @@ class UnreachableError(Exception):
 def port_forward(kubeconfig: Path, target: Inside, patience_s: float = PATIENCE_S) -> Iterator[int]:
     """Give a port of 127.0.0.1 that leads to the service while the block runs. Raises UnreachableError."""
     command = ["kubectl", "--kubeconfig", str(kubeconfig), "--namespace", target.namespace, "port-forward"]
-    command += [f"service/{target.service}", f":{target.port}", "--address=127.0.0.1"]
+    command += [f"{target.kind}/{target.service}", f":{target.port}", "--address=127.0.0.1"]
     try:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ)

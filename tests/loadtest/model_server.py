@@ -22,9 +22,10 @@ def serving(
     metadata: dict[str, object] | None = None,
     certificate: Path | None = None,
     port: int = 0,
+    page: str | None = None,
 ) -> Iterator[str]:
     """Yield the URL. ``answer`` gets the number of the POST, from 0, and may take its time; ``certificate`` holds a key
-    too."""
+    too. ``page`` is what every GET gets, in place of the model's metadata."""
     numbers = itertools.count()
 
     class Handler(BaseHTTPRequestHandler):
@@ -36,7 +37,7 @@ def serving(
             self._send(*answer(next(numbers)))
 
         def do_GET(self) -> None:
-            self._send(200, json.dumps(metadata or {"name": "iris", "inputs": []}))
+            self._send(200, page or json.dumps(metadata or {"name": "iris", "inputs": []}))
 
         def _send(self, status: int, text: str) -> None:
             self.send_response(status)

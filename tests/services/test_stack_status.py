@@ -16,8 +16,8 @@ from cluster.health.model import Check
 from cluster.services.reach import Inside, UnreachableError, port_forward
 from cluster.settings.model import Model
 from lab.services.stack import Stack
+from tests.kserve.forwarding import put_on_path
 from tests.services.clients import train
-from tests.services.kubectl import put_on_path
 
 pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("services")]
 

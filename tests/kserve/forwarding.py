@@ -1,6 +1,7 @@
 """A stand-in for ``kubectl port-forward``: it really forwards, to the addresses in the file beside it.
 
-A service that is not in the file is one that the cluster does not have.
+A service or a pod that is not in the file is one that the cluster does not have. ``kubectl get pods`` names the pods.
+The API server's own way to a pod (``get --raw .../proxy/``) is shut: the namespace's NetworkPolicy admits no node.
 """
 
 from __future__ import annotations
@@ -15,14 +16,21 @@ _PROGRAM = """\
 #!{python} -IS
 import json, os, re, signal, socket, sys, threading
 words = " ".join(sys.argv[1:])
-found = re.search(r"--namespace (\\S+) port-forward service/(\\S+) :(\\d+) --address=127.0.0.1", words)
 targets = json.load(open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "targets.json")))
-wanted = "/".join(found.groups())
+pods = sorted({{each.split("/")[2] for each in targets if each.split("/")[1] == "pod"}})
+listed = {{"items": [{{"metadata": {{"name": each}}, "status": {{"phase": "Running"}}}} for each in pods]}}
+if "/proxy/" in words:
+    sys.exit("Error from server (ServiceUnavailable): the server is currently unable to handle the request")
+if "get pods" in words or "/pods?" in words:
+    print(json.dumps(listed))
+    sys.exit(0)
+found = re.search(r"--namespace (\\S+) port-forward (service|pod)/(\\S+) :(\\d+) --address=127.0.0.1", words)
+wanted = "/".join(each for each in found.groups() if each != "service")
 if wanted not in targets:
-    sys.exit('Error from server (NotFound): services "%s" not found' % found[2])
+    sys.exit('Error from server (NotFound): %ss "%s" not found' % (found[2], found[3]))
 host, port = targets[wanted].rsplit(":", 1)
 listener = socket.create_server(("127.0.0.1", 0))
-print("Forwarding from 127.0.0.1:%d -> %s" % (listener.getsockname()[1], found[3]), flush=True)
+print("Forwarding from 127.0.0.1:%d -> %s" % (listener.getsockname()[1], found[4]), flush=True)
 def pump(source, sink):
     try:
         while piece := source.recv(65536):
@@ -49,7 +57,7 @@ while True:
 
 
 def put_on_path(folder: Path, targets: Mapping[str, str]) -> None:
-    """Write the stand-in into a folder; ``targets``: namespace/service/port -> host:port."""
+    """Write the stand-in into a folder; ``targets``: namespace/service/port or namespace/pod/name/port -> host:port."""
     folder.mkdir(parents=True, exist_ok=True)
     program = folder / "kubectl"
     program.write_text(_PROGRAM.format(python=sys.executable))
