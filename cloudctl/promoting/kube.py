@@ -68,9 +68,10 @@ class ClusterServing:
                 f"{self.model.name} is stopped ({why}); let it run first: cloudctl flip serve, or {go}"
             )
         running = service is not None and _condition(service, "Ready")
-        if self.model.gpus == 0:
-            return Capacity(0, None, running)
-        return Capacity(self.model.gpus, self._free_gpus(), running)
+        deployment = self._get("deployment", render.predictor(self.model.name)) or {}
+        replicas = int(deployment.get("spec", {}).get("replicas", 1))
+        free = self._free_gpus() if self.model.gpus else None
+        return Capacity(self.model.gpus, free, running, replicas)
 
     def deploy(self, version: Version) -> None:
         """Start a candidate of exactly this version, and wait until it is ready."""

@@ -15,7 +15,8 @@ class Journal(BaseModel):
 
     ``version``, ``before``: MLflow's numbers (before is None where nothing served). ``begun`` holds the steps that were
     begun, ``done`` those that are through. ``state``: open while it goes on, undoing once it failed (``failed`` says
-    why) and is being taken back, and closed. ``registry``: the URL of the MLflow that it began with.
+    why) and is being taken back, and closed. ``registry``: the URL of the MLflow that it began with. ``gap``:
+    whether a restart leaves the service without a pod.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,6 +30,7 @@ class Journal(BaseModel):
     started: str
     gate: Gate
     registry: str = ""
+    gap: bool = True
     begun: tuple[str, ...] = ()
     done: tuple[str, ...] = ()
     running_ms: tuple[float, ...] = ()

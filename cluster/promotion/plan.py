@@ -38,11 +38,18 @@ _BACK: tuple[Step, ...] = ("alias", "restart", "confirm", "settle", "record")
 
 @dataclass(frozen=True)
 class Capacity:
-    """GPUs that a replica takes, and that nobody has (None: nobody can tell); ``running``: whether a version serves."""
+    """GPUs that a replica takes, and that nobody has (None: nobody can tell); whether a version serves, by how many
+    pods."""
 
     gpus: int
     free_gpus: int | None
     running: bool
+    replicas: int = 1
+
+    @property
+    def gap(self) -> bool:
+        """Whether the service has no pod for a while when it is restarted: the only one has to free its GPU first."""
+        return self.gpus > 0 and self.replicas < 2
 
 
 def mode_for(capacity: Capacity, wished: Mode | None = None) -> Mode:
@@ -60,9 +67,14 @@ def mode_for(capacity: Capacity, wished: Mode | None = None) -> Mode:
     return "share" if capacity.free_gpus is not None and capacity.free_gpus >= capacity.gpus else "swap"
 
 
-def steps(mode: Mode) -> tuple[Step, ...]:
-    """Return the steps of a promotion, in order; each can be done again without harm."""
-    return _SHARE if mode == "share" else _SWAP
+def steps(mode: Mode, gap: bool = True) -> tuple[Step, ...]:
+    """Return the steps of a promotion, in order; each can be done again without harm.
+
+    The candidate is one pod: it gets all requests only where it stands in for one, and a service that always has pods
+    keeps its part.
+    """
+    found = _SHARE if mode == "share" else _SWAP
+    return found if gap else tuple(step for step in found if step != "all")
 
 
 def rollback_steps() -> tuple[Step, ...]:

@@ -64,8 +64,8 @@ class Promotion:
         journal = self._open(number)
         if journal is not None:
             return journal.mode, tuple(step for step in _steps(journal) if step not in journal.done)
-        mode = self._may_begin(self.registry.find(number), self.registry.current(), wished)
-        return mode, steps(mode)
+        mode, gap = self._may_begin(self.registry.find(number), self.registry.current(), wished)
+        return mode, steps(mode, gap)
 
     def _open(self, number: str) -> Journal | None:
         """Return the promotion of this version that was cut off, if there is one; refuse another version's."""
@@ -100,14 +100,17 @@ class Promotion:
             here = f"names {before}" if before else "names none"
             raise PromotionError(f"{self.doubt}; its alias {here}, and the service's pods have loaded {pods}")
 
-    def _may_begin(self, version: Version, before: Version | None, wished: Mode | None) -> Mode:
-        """Return how a version comes. Raises PromotionError where it cannot: nothing has changed yet."""
+    def _may_begin(self, version: Version, before: Version | None, wished: Mode | None) -> tuple[Mode, bool]:
+        """Return how a version comes, and whether a restart leaves the service without a pod for a while.
+
+        Raises PromotionError where it cannot come: nothing has changed yet.
+        """
         self._same_registry(before)
         if before is not None and before.number == version.number:
             raise PromotionError(f"{version} serves already; who served when: cloudctl models history")
         capacity = self.serving.capacity()
         self._askable(version, running=capacity.running)
-        return mode_for(capacity, wished)
+        return mode_for(capacity, wished), capacity.gap
 
     def _askable(self, version: Version, *, running: bool) -> None:
         """Raise PromotionError where nobody knows what to ask: found out now, not when the service was restarted."""
@@ -127,9 +130,9 @@ class Promotion:
 
     def _begin(self, number: str, gate: Gate, wished: Mode | None) -> Journal:
         before = self.registry.current()
-        mode = self._may_begin(self.registry.find(number), before, wished)
+        mode, gap = self._may_begin(self.registry.find(number), before, wished)
         old = before.number if before else None
-        return self._start("promote", mode, number, old, gate)
+        return self._start("promote", mode, number, old, gate, gap)
 
     def _begin_rollback(self, number: str | None) -> Journal:
         self.serving.capacity()  # raises where nobody could restart the service
@@ -139,7 +142,7 @@ class Promotion:
         old = current.number if current else None
         return self._start("rollback", "swap", back, old, Gate())
 
-    def _start(self, kind: Kind, mode: Mode, version: str, before: str | None, gate: Gate) -> Journal:
+    def _start(self, kind: Kind, mode: Mode, version: str, before: str | None, gate: Gate, gap: bool = True) -> Journal:
         new = Journal(
             kind=kind,
             mode=mode,
@@ -149,6 +152,7 @@ class Promotion:
             started=now(),
             gate=gate,
             registry=self.place,
+            gap=gap,
         )
         return self._save(new)
 
@@ -302,7 +306,7 @@ def _fits(journal: Journal | None, number: str | None) -> None:
 
 
 def _steps(journal: Journal) -> tuple[Step, ...]:
-    return steps(journal.mode) if journal.kind == "promote" else rollback_steps()
+    return steps(journal.mode, journal.gap) if journal.kind == "promote" else rollback_steps()
 
 
 def _none(problems: Sequence[str]) -> None:

@@ -142,8 +142,9 @@ def spec(
             "scaleTarget": model.scale.target,
         }
     if model.gpus:
-        # a rolling update would wait for a GPU that the old pod holds
-        found["deploymentStrategy"] = {"type": "Recreate"}
+        # one after the other: a new pod waits for the GPU that an old one holds, so that one goes first
+        rolling = {"maxSurge": 0, "maxUnavailable": 1}
+        found["deploymentStrategy"] = {"type": "RollingUpdate", "rollingUpdate": rolling}
     return {"predictor": found}
 
 

@@ -168,7 +168,10 @@ def test_gpus_are_counted_on_the_node_that_has_most_free(cluster: Cluster) -> No
     nodes = [node("a", 4), node("b", 1), node("c", 8, cordoned=True)]
     cluster.change(answers={"get nodes": json.dumps({"items": nodes}), "get pods": json.dumps({"items": pods})})
     found = cluster.serving().capacity()
-    assert (found.gpus, found.free_gpus, found.running) == (2, 2, True)
+    assert (found.gpus, found.free_gpus, found.running, found.replicas) == (2, 2, True, 1)
+    cluster.service("assistant", 3, 3)
+    found = cluster.serving().capacity()
+    assert (found.replicas, found.gap) == (3, False)
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])

@@ -17,10 +17,12 @@ from tests.promotion.world import KilledError, World
 
 GATE = Gate(samples=20)
 SHARE, SWAP = Capacity(1, 1, True), Capacity(1, 0, True)
+MANY, CPU = Capacity(1, 1, True, replicas=3), Capacity(0, None, True)
+"""Three pods with GPUs, made anew one after the other; and a model on the CPU, which is never without a pod."""
 BAD = {"corrupt": "weights differ", "start": "does not get ready", "wrong": "a wrong answer", "slow": "P95"}
 
 
-@pytest.mark.parametrize("capacity", [SHARE, SWAP])
+@pytest.mark.parametrize("capacity", [SHARE, SWAP, MANY, CPU])
 def test_a_good_version_comes_into_service(tmp_path: Path, capacity: Capacity) -> None:
     world = World(capacity_=capacity)
     outcome = world.promotion(tmp_path).promote("2", GATE)
@@ -48,13 +50,22 @@ def test_beside_the_running_version_a_bad_one_never_touches_the_service(tmp_path
         assert "restart" not in world.calls and "name" not in world.calls
 
 
+def test_all_requests_go_to_the_one_candidate_where_it_takes_one_pods_place_alone(tmp_path: Path) -> None:
+    def planned(capacity: Capacity) -> tuple[str, ...]:
+        return World(capacity_=capacity).promotion(tmp_path).planned("2", "share")[1]
+
+    assert "all" in planned(SHARE)
+    assert "all" not in planned(MANY) and "all" not in planned(CPU)
+    assert planned(MANY) == tuple(step for step in planned(SHARE) if step != "all")
+
+
 def _calls(capacity: Capacity, fault: str | None, path: Path) -> int:
     world = World(capacity_=capacity, bad={"2": fault} if fault else {})
     world.promotion(path).promote("2", GATE)
     return len(world.calls)
 
 
-@pytest.mark.parametrize("capacity", [SHARE, SWAP])
+@pytest.mark.parametrize("capacity", [SHARE, SWAP, MANY])
 @pytest.mark.parametrize("fault", [None, *BAD])
 @pytest.mark.parametrize("after", [False, True])
 def test_a_killed_promotion_goes_on(tmp_path: Path, capacity: Capacity, fault: str | None, after: bool) -> None:

@@ -66,6 +66,8 @@ class World:
         self._starts(version.number)
 
     def restart(self, version: Version) -> None:
+        if self.candidate is not None and self.capacity_.gap:
+            assert self.weight in (0, 100), "requests to a service that has no pod"
         self.call("restart", lambda: setattr(self, "running", self.elsewhere or self.alias))
         assert self.alias == version.number, "restarted before the alias named it"
         if self.running != version.number:
@@ -81,6 +83,7 @@ class World:
     def share(self, percent: int) -> None:
         if percent:
             assert self.candidate is not None, "requests to nobody"
+        assert percent < 100 or self.capacity_.replicas == 1, "all requests to one pod, which many have answered"
         self.call("share", lambda: setattr(self, "weight", percent))
 
     def remove(self) -> None:

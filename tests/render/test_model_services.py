@@ -27,7 +27,9 @@ def test_an_llm_asks_for_its_gpus_and_spreads_over_them() -> None:
     assert served["resources"]["limits"] == {"cpu": "4", "memory": "16384Mi", "nvidia.com/gpu": "2"}
     assert served["args"] == ["--served-model-name=assistant", "--tensor-parallel-size=2"]
     assert served["runtime"] == "kserve-vllmserver"
-    assert predictor["deploymentStrategy"] == {"type": "Recreate"}
+    # one pod after the other, and each frees its GPU before the next one asks for it
+    rolling = {"maxSurge": 0, "maxUnavailable": 1}
+    assert predictor["deploymentStrategy"] == {"type": "RollingUpdate", "rollingUpdate": rolling}
     assert predictor["serviceAccountName"] == "account"
     patience = served["startupProbe"]["periodSeconds"] * served["startupProbe"]["failureThreshold"]
     assert patience == 30 * 60
