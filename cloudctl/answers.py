@@ -41,7 +41,7 @@ class Asker:
         """Return a check for each service of the stack; nothing raises, all are asked at the same time."""
         services = wanted(self.settings)
         if lab:
-            return [not_asked(each.name, each.kind, "rehearsed, not asked") for each in services]
+            return [not_asked(each.name, each.kind, "rehearsed, not asked", "rehearsed") for each in services]
         try:
             known, why = self.passwords(), ""
         except CannotTellError as error:
@@ -51,10 +51,13 @@ class Asker:
 
     def _check(self, service: Wanted, *, known: Mapping[str, Any], why: str) -> Check:
         if service.stopped:
-            return not_asked(service.name, service.kind, service.stopped)
+            return not_asked(service.name, service.kind, service.stopped, "stopped")
         from_environment = self._by_environment(service)
         if from_environment is not None:
             return judge(service.name, service.kind, from_environment)
+        if any(host.facts for host in self.settings.hosts):
+            reason = "host facts come from a file, so there is no live cluster to ask"
+            return not_asked(service.name, service.kind, reason, "rehearsed")
         if reason := self._no_cluster() or (why if service.kind in ("database", "mlflow") else ""):
             return not_asked(service.name, service.kind, reason)
         found = self._asked(service, known)
@@ -80,8 +83,6 @@ class Asker:
         return None
 
     def _no_cluster(self) -> str:
-        if any(host.facts for host in self.settings.hosts):
-            return "host facts come from a file, so there is no live cluster to ask"
         if not self.kubeconfig.is_file():
             return f"there is no {self.kubeconfig}"
         return "" if shutil.which("kubectl") else "there is no kubectl on PATH"

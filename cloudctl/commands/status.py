@@ -27,7 +27,7 @@ def status(
     libvirt, node states from Kubernetes; what cannot be asked says "unknown" and why. Each service is asked by its own
     API: object store and MLflow for their health, PostgreSQL a query, models their readiness; through kubectl, or at
     the address that AWS_ENDPOINT_URL, MLFLOW_TRACKING_URI or DATABASE_URL names.
-    Exit code 1: not all there, or not healthy.
+    Exit code 1: not all there, or not healthy; 3: nothing is wrong, but a service could not be asked.
 
     \b
     Examples:
@@ -56,7 +56,7 @@ def status(
         console.show_json(data)
     else:
         _show(data)
-    raise typer.Exit(exits.OK if data["healthy"] else exits.REFUSED)
+    raise typer.Exit({True: exits.OK, False: exits.REFUSED, None: exits.UNKNOWN}[data["healthy"]])
 
 
 def _answers(
@@ -134,6 +134,8 @@ def _show(data: dict[str, Any]) -> None:
     console.show_table(
         "Endpoints", ["name", "address"], [[each["name"], each["address"]] for each in data["endpoints"]], "none yet"
     )
+    if silent := [each["name"] for each in data["answers"] if each["state"] == "not-asked"]:
+        console.say(f"  could not find out how {', '.join(silent)} do")
     if data["endpoints"] and not data["healthy"]:
         console.say("  not everything is up, so some of these may not answer")
     for problem in data["problems"]:

@@ -37,7 +37,8 @@ def report(
 ) -> dict[str, Any]:
     """Return everything ``cloudctl status`` shows; ``healthy`` is false as soon as one part is not as planned.
 
-    A service that nobody could ask is not held against the stack, as a VM of unknown state is not.
+    It is None where all that could be asked is as planned, and a service could not be asked. A VM of unknown state is
+    not held against the stack.
     """
     tasks = task_rows(export, settings)
     vms = vm_rows(export, settings, hosts, f"cloud/{stack}")
@@ -53,9 +54,10 @@ def report(
         or any(row["state"] == "not-ready" for row in node_list)
         or any(check.state in ("down", "degraded") for check in answers)
     )
+    unknown = any(check.state == "not-asked" for check in answers)
     return {
         "stack": stack,
-        "healthy": not bad,
+        "healthy": False if bad else None if unknown else True,
         "resources": len(state.resources(export)),
         "phases": tasks,
         "vms": vms,

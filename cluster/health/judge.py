@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cluster.health.model import Answer, Check, Kind
+from cluster.health.model import Answer, Check, Kind, State
 
 _REFUSED = {
     "object-store": "the store refuses to be asked; is that address another server's?",
@@ -28,9 +28,9 @@ def degraded(check: Check, standby: Check) -> Check:
     return Check(check.name, check.kind, "degraded", standby.latency_ms, standby.asked, reason)
 
 
-def not_asked(name: str, kind: Kind, reason: str) -> Check:
-    """Return the check of a service that there was no way to ask."""
-    return Check(name, kind, "not-asked", None, "", reason)
+def not_asked(name: str, kind: Kind, reason: str, state: State = "not-asked") -> Check:
+    """Return the check of a service that was not asked: there was no way to, or ``state`` says that it need not be."""
+    return Check(name, kind, state, None, "", reason)
 
 
 def _reason(kind: Kind, answer: Answer) -> str:

@@ -7,8 +7,9 @@ from typing import Literal
 
 Kind = Literal["object-store", "database", "mlflow", "model"]
 
-State = Literal["up", "degraded", "down", "not-asked"]
-"""degraded: the model does not answer, and its standby on the CPU does, in its name."""
+State = Literal["up", "degraded", "down", "not-asked", "stopped", "rehearsed"]
+"""degraded: the model does not answer, and its standby on the CPU does, in its name; not-asked: there was no way to, so
+that nobody can tell; stopped: on purpose; rehearsed: there is nothing to ask."""
 
 
 @dataclass(frozen=True)
@@ -35,4 +36,5 @@ class Check:
 
     def row(self) -> dict[str, object]:
         """Return the check as ``--json`` shows it; ``ok`` is null where nobody was asked."""
-        return asdict(self) | {"ok": None if self.state == "not-asked" else self.state == "up"}
+        asked = self.state in ("up", "degraded", "down")
+        return asdict(self) | {"ok": self.state == "up" if asked else None}

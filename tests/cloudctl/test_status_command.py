@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import shutil
 import socket
+from pathlib import Path
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
+from cloudctl import live
 from cluster import phases
 from lab import workspace
 from lab.workspace import Workspace
 from tests.cloudctl import states
 from tests.cloudctl.conftest import FACTS, SETTINGS, Project, Run
+from tests.kserve.forwarding import put_on_path
 
 TEXT = {"type": ["string", "null"]}
 SCHEMA = {
@@ -34,7 +39,7 @@ SCHEMA = {
     ],
     "properties": {
         "stack": {"type": "string"},
-        "healthy": {"type": "boolean"},
+        "healthy": {"type": ["boolean", "null"]},
         "resources": {"type": "integer"},
         "phases": {
             "type": "array",
@@ -98,7 +103,7 @@ SCHEMA = {
                 "properties": {
                     "name": {"type": "string"},
                     "kind": {"enum": ["object-store", "database", "mlflow", "model"]},
-                    "state": {"enum": ["up", "down", "not-asked"]},
+                    "state": {"enum": ["up", "degraded", "down", "not-asked", "stopped", "rehearsed"]},
                     "ok": {"type": ["boolean", "null"]},
                     "latency_ms": {"type": ["number", "null"]},
                     "asked": {"type": "string"},
@@ -154,7 +159,38 @@ def test_a_stack_that_is_up_is_healthy(project: Project, cloudctl: Run) -> None:
     assert {node["state"] for node in data["nodes"]} == {"unknown"}
     assert "no live cluster" in data["nodes"][0]["reason"]
     assert {each["name"] for each in data["answers"]} >= {"minio", "postgresql", "mlflow"}
-    assert {each["state"] for each in data["answers"]} == {"not-asked"}
+    assert {each["state"] for each in data["answers"]} == {"rehearsed"}
+
+
+@pytest.mark.parametrize("missing", ["kubeconfig", "kubectl", "passphrase"])
+def test_a_stack_whose_services_nobody_could_ask_is_neither_healthy_nor_not(
+    project: Project, cloudctl: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, missing: str
+) -> None:
+    project.settings({**SETTINGS, "inference-cloud:hosts": [{"name": "ws"}]})
+    project.state(states.whole())
+    monkeypatch.setattr(live, "hosts", lambda *words, **more: {})
+    monkeypatch.setattr(live, "nodes", lambda *words, **more: "nobody asked")
+    if missing != "kubeconfig":
+        config = project.folder / ".cloud/prod/kubeconfig"
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text("")
+    if missing == "kubectl":
+        which = shutil.which
+        monkeypatch.setattr(shutil, "which", lambda name, **more: None if name == "kubectl" else which(name, **more))
+    else:
+        put_on_path(tmp_path / "kubectl", {})
+        monkeypatch.setenv("PATH", f"{tmp_path / 'kubectl'}{os.pathsep}{os.environ['PATH']}")
+    # FAKE_PULUMI answers nothing that has to be decrypted: as without the passphrase
+    data = ask(cloudctl, 1 if missing == "passphrase" else 3)
+    by_kind = {each["kind"]: each["state"] for each in data["answers"]}
+    assert by_kind["database"] == by_kind["mlflow"] == "not-asked"
+    if missing == "passphrase":  # the store is asked without one, and this cluster does not have it
+        assert (by_kind["object-store"], data["healthy"]) == ("down", False)
+        return
+    assert set(by_kind.values()) == {"not-asked"} and data["healthy"] is None
+    shown = cloudctl("status", "--stack", "prod")
+    assert shown.exit_code == 3 and f"{missing}" in shown.stdout
+    assert "could not find out how minio, postgresql, mlflow do" in shown.stdout
 
 
 def test_a_service_that_does_not_answer_is_not_healthy(

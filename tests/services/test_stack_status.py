@@ -114,7 +114,7 @@ def test_the_environment_wins_over_the_cluster(stack: Stack, tmp_path: Path) -> 
 
 def test_a_rehearsal_is_not_asked(stack: Stack, tmp_path: Path) -> None:
     found = Asker(stack.settings, tmp_path / "none", dict, environment={}).checks(lab=True)
-    assert {(check.state, check.reason) for check in found} == {("not-asked", "rehearsed, not asked")}
+    assert {(check.state, check.reason) for check in found} == {("rehearsed", "rehearsed, not asked")}
 
 
 def test_a_model_is_asked_by_the_v2_protocol_and_one_that_is_not_loaded_is_down(
@@ -138,7 +138,7 @@ def test_a_model_is_asked_by_the_v2_protocol_and_one_that_is_not_loaded_is_down(
         assert found["asked"].state == "up"
         assert found["asked"].asked.endswith("/v2/models/asked/ready")
         assert (found["other"].state, "404" in found["other"].reason) == ("down", True)
-        assert (found["idle"].state, "min_replicas is 0" in found["idle"].reason) == ("not-asked", True)
+        assert (found["idle"].state, "min_replicas is 0" in found["idle"].reason) == ("stopped", True)
     finally:
         stack.stop("asked")
 
