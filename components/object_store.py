@@ -58,7 +58,9 @@ class ObjectStore(TaskComponent):
         wish = args.settings.object_store
         super().__init__("cloud:mlops:ObjectStore", name, "CLOUD-3.1", {"engine": wish.engine}, opts)
         secrets = kube.sealed(args.settings)
-        space = kube.namespace(self, args.settings, "object-store", "baseline", keeper=args.keeper)
+        # SeaweedFS starts as root
+        level: kube.PodSecurity = "restricted" if wish.engine == "minio" else "baseline"
+        space = kube.namespace(self, args.settings, "object-store", level, keeper=args.keeper)
         make = self._minio if wish.engine == "minio" else self._seaweedfs
         buckets = credentials.buckets(args.settings)
         store, service, port = make(args, secrets, space, buckets)

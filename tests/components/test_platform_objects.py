@@ -68,9 +68,24 @@ def test_namespaces_are_held_to_a_level() -> None:
         for each in made.plan.of_type(NAMESPACE)
     }
     assert {name for name, level in levels.items() if level == "privileged"} == {"gpu-operator", "monitoring"}
-    # the containers of the stores' charts drop nothing, and models may be containers of the user's own
-    assert {name for name, level in levels.items() if level == "baseline"} == {"object-store", "models"}
+    # models may be containers of the user's own
+    assert {name for name, level in levels.items() if level == "baseline"} == {"models"}
     assert set(levels.values()) == {"privileged", "baseline", "restricted"}
+
+
+def test_minios_pods_fit_the_level_of_their_namespace_and_seaweedfs_starts_as_root() -> None:
+    """As the chart (5.4.0) puts its values into pods: deployment.yaml lines 56, 171; post-job.yaml 41, 92, 126, 159."""
+    values = one(everything(), "Release", "minio").inputs["values"]
+    assert values["persistence"]["enabled"], "without it the chart leaves the server's contexts out"
+    for pod in (values["securityContext"], values["postJob"]["securityContext"]):
+        assert (pod["enabled"], pod["runAsNonRoot"], pod["seccompProfile"]) == (True, True, {"type": "RuntimeDefault"})
+    jobs = [values[name] for name in ("makePolicyJob", "makeBucketJob", "makeUserJob")]
+    assert all(job["securityContext"]["enabled"] for job in jobs)
+    for container in (values, *jobs):
+        context = container["containerSecurityContext"]
+        assert (context["allowPrivilegeEscalation"], context["capabilities"]) == (False, {"drop": ["ALL"]})
+    space = one(make(object_store={"engine": "seaweedfs"}), "Namespace", "object-store").inputs["metadata"]
+    assert space["labels"]["pod-security.kubernetes.io/enforce"] == "baseline"
 
 
 def test_a_site_without_internet_gets_every_chart_and_image_from_its_mirrors() -> None:

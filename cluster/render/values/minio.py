@@ -19,6 +19,19 @@ CLAIM = "minio-data"
 """Name of the PersistentVolumeClaim that the data is in."""
 
 _JOBS = ("makePolicyJob", "makeUserJob", "makeBucketJob")
+_POD = {
+    "enabled": True,
+    **{"runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000, "fsGroupChangePolicy": "OnRootMismatch"},
+    **{"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+}
+_CONTAINER = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    # the server's start script and mc write beside their programs
+    "readOnlyRootFilesystem": False,
+}
+"""The user is the chart's own; with the rest every pod of the release fits the level restricted."""
+
 _OBJECTS = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 _BUCKETS = ("s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads")
 
@@ -56,7 +69,19 @@ def values(
             {"accessKey": user, "existingSecret": user_secret, "existingSecretKey": user_key, "policy": POLICY},
         ],
         "metrics": {"serviceMonitor": {"enabled": service_monitors, "includeNode": True, "public": True}},
-        **{job: {"resources": resources("50m", "128Mi")} for job in _JOBS},
+        "securityContext": dict(_POD),
+        "containerSecurityContext": dict(_CONTAINER),
+        "postJob": {"securityContext": dict(_POD)},
+        **{job: _job() for job in _JOBS},
+    }
+
+
+def _job() -> Values:
+    """A container of the chart's job, which takes a security context only where its own switch is on."""
+    return {
+        "resources": resources("50m", "128Mi"),
+        "securityContext": {"enabled": True},
+        "containerSecurityContext": dict(_CONTAINER),
     }
 
 
