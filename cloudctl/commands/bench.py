@@ -46,7 +46,8 @@ Users = Annotated[
 Seconds = Annotated[float, typer.Option("--seconds", min=1, help="How long to measure.")]
 WarmUp = Annotated[float, typer.Option("--warm-up", min=0, help="Seconds of the same load before that, not counted.")]
 Prometheus = Annotated[
-    str | None, typer.Option("--prometheus", help="Prometheus' URL, for how busy the GPUs are.", metavar="URL")
+    str | None,
+    typer.Option("--prometheus", help="Prometheus' URL; left out: the stack's own, through kubectl.", metavar="URL"),
 ]
 ColdStart = Annotated[
     bool, typer.Option("--cold-start", help="Take the model's pods away and time their return: IT STOPS ANSWERING.")
@@ -80,7 +81,7 @@ def bench(
 ) -> None:
     """Measure a served model against the targets.
 
-    Locust puts a load on it: P50, P95, P99, requests per second, errors; with --prometheus how busy its GPUs are; with
+    Locust puts a load on it: P50, P95, P99, requests per second, errors; Prometheus says how busy its GPUs are; with
     --cold-start and --scale-out, which change the model's replicas for a while and put them back, how fast pods come.
     What was not or could not be measured says "unknown" and why. Report and picture are kept in .cloud/<stack>/bench.
     Exit code 1: a target is missed; 3: something that was asked for could not be measured.
@@ -90,7 +91,7 @@ def bench(
       cloudctl bench classifier --stack prod --dry-run
       cloudctl bench classifier --stack prod
       cloudctl bench classifier --url http://127.0.0.1:8080 --input request.json --users 8
-      cloudctl bench assistant --cold-start --scale-out --prometheus http://localhost:9090
+      cloudctl bench assistant --stack prod --cold-start --scale-out
       cloudctl bench classifier --stack prod --compare .cloud/prod/bench/older.json
     """
     from cloudctl import measuring
@@ -115,7 +116,7 @@ def bench(
     ca_file = measuring.authority(chosen.name, settings, ca_file, place)
     ask = measuring.request(model, place, ca_file, input_)
     measured, run = _measure(deployment, ask, load, cold_start, scale_out)
-    measured |= _gpu(model, run, prometheus, ca_file)
+    measured |= _gpu(model, run, prometheus, ca_file, measuring.kubeconfig(chosen.name))
     made, files = measuring.report(chosen, model, place, load, run, measured)
     view.show(made, files, report.compare(older, made) if older else [], json_=json_)
     raise typer.Exit(view.exit_code(made))
@@ -182,14 +183,16 @@ def _scale_out(deployment: Deployment) -> Figure:
         return Figure(None, str(error))
 
 
-def _gpu(model: Model, run: Run, prometheus: str | None, ca_file: Path | None) -> dict[str, Any]:
-    """Return the figure of a model with GPUs; one without has none."""
+def _gpu(model: Model, run: Run, prometheus: str | None, ca_file: Path | None, config: Path) -> dict[str, Any]:
+    """Return the figure of a model with GPUs; one without has none. Left out, the stack's own Prometheus is asked."""
     from cluster.loadtest import gpu
     from cluster.loadtest.figures import unasked
 
     if not model.gpus:
         return {}
-    if prometheus is None:
+    if prometheus:
+        trusted = str(ca_file) if ca_file else None
+        return {"gpu_utilisation": gpu.utilisation(prometheus, model.name, run.measured_from, run.seconds, trusted)}
+    if not config.is_file():
         return {"gpu_utilisation": unasked("--prometheus URL")}
-    trusted = str(ca_file) if ca_file else None
-    return {"gpu_utilisation": gpu.utilisation(prometheus, model.name, run.measured_from, run.seconds, trusted)}
+    return {"gpu_utilisation": gpu.by_forward(config, model.name, run.measured_from, run.seconds)}

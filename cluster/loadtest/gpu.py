@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -10,6 +11,8 @@ import httpx
 from cluster.loadtest.figures import Figure
 from cluster.loadtest.tls import verifying
 from cluster.render.inference_service import NAMESPACE
+from cluster.render.values import kube_prometheus_stack
+from cluster.services.reach import Inside, UnreachableError, port_forward
 
 STEP_S: Final = 5
 WAIT_S: Final = 15.0
@@ -30,6 +33,16 @@ def utilisation(prometheus: str, model: str, begin: float, seconds: float, ca_fi
         return read(answer.json())
     except (httpx.HTTPError, ValueError) as error:
         return Figure(None, f"Prometheus at {prometheus} did not tell: {error}")
+
+
+def by_forward(kubeconfig: Path, model: str, begin: float, seconds: float) -> Figure:
+    """Return the same from the stack's own Prometheus, which has no login and therefore no way in from outside."""
+    target = Inside("monitoring", kube_prometheus_stack.SERVICE, kube_prometheus_stack.SERVICE_PORT)
+    try:
+        with port_forward(kubeconfig, target) as port:
+            return utilisation(f"http://127.0.0.1:{port}", model, begin, seconds)
+    except UnreachableError as error:
+        return Figure(None, f"{error}; or name another Prometheus: --prometheus URL")
 
 
 def read(answer: Mapping[str, Any]) -> Figure:

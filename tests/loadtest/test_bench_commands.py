@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -12,6 +13,7 @@ from model_server import RIGHT, serving, slow
 from typer.testing import CliRunner, Result
 
 from cloudctl.app import app
+from tests.kserve.forwarding import put_on_path
 from tests.kserve.standin import KServe
 
 Run = Callable[..., Result]
@@ -108,6 +110,33 @@ def test_cold_start_and_scale_out_are_measured_and_put_back(
     assert values["cold_start"] >= 0.4
     assert values["scale_out"] >= 0.4
     assert cluster.replicas("classifier") == 1
+
+
+def test_how_busy_the_gpus_were_is_asked_of_the_stacks_own_prometheus(
+    run: Run, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = Path("Pulumi.dev.yaml").read_text().replace("gpu_worker: false", "gpu_worker: true")
+    machine = "role: gpu-worker\n      gpus: [{address: '0000:41:00.0', siblings: auto}]\n"
+    text = text.replace("role: worker\n", machine).replace("runtime: mlserver\n", "runtime: mlserver\n      gpus: 1\n")
+    Path("Pulumi.dev.yaml").write_text(text)
+    assert figure(run, url)["why"] == "not measured: add --prometheus URL"
+    config = Path(".cloud/dev/kubeconfig")
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text("")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    put_on_path(tmp_path / "bin", {})
+    assert "monitoring-prometheus" in figure(run, url)["why"], "there is none, in kubectl's words"
+    answer = {"status": "success", "data": {"result": [{"values": [[1, "81"], [6, "83"]]}]}}
+    with serving(page=json.dumps(answer)) as prometheus:
+        address = prometheus.removeprefix("http://")
+        put_on_path(tmp_path / "bin", {"monitoring/monitoring-prometheus/9090": address})
+        assert figure(run, url)["value"] == 82
+
+
+def figure(run: Run, url: str) -> dict[str, Any]:
+    told = json.loads(run("bench", "classifier", "--url", url, *QUICK, "--json").stdout)
+    (found,) = [each for each in told["targets"] if each["name"] == "gpu_utilisation"]
+    return dict(found)
 
 
 def test_a_cluster_that_does_not_answer_ends_it_before_anything_is_measured(

@@ -16,6 +16,10 @@ CLUSTER_LABEL = "cloud"
 RELEASE = "monitoring"
 """Start of the names of what the release makes: the Prometheus is ``monitoring-prometheus``."""
 
+SERVICE = f"{RELEASE}-prometheus"
+SERVICE_PORT = 9090
+"""The Prometheus' Service, in namespace ``monitoring``."""
+
 GRAFANA_SERVICE = "grafana"
 
 DATASOURCE = "prometheus"
