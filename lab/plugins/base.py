@@ -150,10 +150,15 @@ class Plugin(ABC):
         except PluginError as error:
             if operation == "create":
                 self.never_ready(op, error, hung=fault.effect == "hang")
+            elif operation == "update":
+                self.not_updated(op, error)
             raise
 
     def never_ready(self, op: Operation, error: PluginError, *, hung: bool) -> None:  # noqa: B027  # most leave nothing
         """Do what the provider leaves behind of a creation that failed, or that ``hung`` until its timeout."""
+
+    def not_updated(self, op: Operation, error: PluginError) -> None:  # noqa: B027  # most leave all as it was
+        """Do what the provider leaves behind of an update that failed."""
 
     def fault_of_check(self, op: Operation) -> None:
         """Let a fault on the operation ``check`` strike."""

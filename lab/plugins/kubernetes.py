@@ -31,6 +31,7 @@ from lab.plugins.kubernetes_release import (
     create_release,
     delete_release,
     fail_release,
+    fail_update,
     preview_release,
     release_outputs,
     update_release,
@@ -138,6 +139,14 @@ class Kubernetes(Plugin):
                 raised = unready
         if raised:
             raise raised
+
+    def not_updated(self, op: Operation, error: PluginError) -> None:
+        """Leave what a failed upgrade of a release leaves; an object is as it was."""
+        if op.kind != RELEASE:
+            return
+        with self.cluster.changing() as state:
+            raised = fail_update(state, op, str(error))
+        raise raised
 
     def _leave_unready(self, state: ClusterState, op: Operation, reason: str) -> None:
         if op.kind == RELEASE:

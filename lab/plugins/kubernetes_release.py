@@ -6,6 +6,8 @@ only its release and its CRDs are in the world.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import secrets
 from collections.abc import Iterator
@@ -58,6 +60,7 @@ def create_release(state: ClusterState, op: Operation) -> tuple[str, Properties]
         "version": str(wanted.get("version") or "0.0.0"),
         "revision": 1,
         "status": "deployed",
+        "values": values_digest(wanted),
         "urn": op.urn,
     }
     _install_crds(state, key, wanted)
@@ -91,9 +94,43 @@ def update_release(state: ClusterState, op: Operation) -> Properties:
     if record is None:
         raise PluginError(f'"{wanted["name"]}" has no deployed releases')
     _install_crds(state, op.id, wanted)
-    record.update(chart=chart_name(wanted), version=str(wanted.get("version") or record["version"]), status="deployed")
-    record["revision"] += 1
+    _upgrade(record, wanted, "deployed")
     return {**op.inputs, **release_outputs(record)}
+
+
+def fail_update(state: ClusterState, op: Operation, reason: str) -> PartlyDoneError:
+    """Leave what a failed upgrade leaves, and return what the provider says of it.
+
+    Where it is atomic Helm rolls back to what was deployed, by a revision of its own; else the new, broken release
+    stays. Either way the provider answers with the new inputs and the reason (pulumi-kubernetes, helm_release.go), so
+    that the next update tries again.
+    """
+    wanted = plain(op.inputs)
+    record = state.releases[op.id]
+    before = dict(record)
+    _upgrade(record, wanted, "failed")
+    outputs = {**op.inputs, **release_outputs(record)}
+    if wanted.get("atomic"):
+        reason = f"release {wanted['name']} failed, and has been rolled back due to atomic being set: {reason}"
+        record.update(before, revision=before["revision"] + 2)
+    return PartlyDoneError(
+        f'Helm release "{op.id}" failed to initialize completely. Use Helm CLI to investigate.: failed to become '
+        f"available within allocated timeout. Error: Helm Release {op.id}: {reason}",
+        op.id,
+        outputs,
+    )
+
+
+def _upgrade(record: Record, wanted: Properties, status: str) -> None:
+    version = str(wanted.get("version") or record["version"])
+    record.update(chart=chart_name(wanted), version=version, status=status, values=values_digest(wanted))
+    record["revision"] += 1
+
+
+def values_digest(wanted: Properties) -> str:
+    """Return a digest of a release's values: whether two are the same, and none of their secrets."""
+    text = json.dumps(wanted.get("values") or {}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def delete_release(state: ClusterState, op: Operation) -> None:

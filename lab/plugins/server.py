@@ -44,7 +44,8 @@ def _answering(call: _Call) -> _Call:
         try:
             return call(self, request, context)
         except PartlyDoneError as error:
-            _attach_state(context, error, decode_properties(request.properties))
+            wanted = request.news if isinstance(request, provider_pb2.UpdateRequest) else request.properties
+            _attach_state(context, error, decode_properties(wanted))
             context.abort(grpc.StatusCode.UNKNOWN, str(error))
         except UnavailableError as error:
             context.abort(grpc.StatusCode.UNAVAILABLE, str(error))

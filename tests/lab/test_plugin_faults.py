@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,6 +31,12 @@ ROOT = Path(__file__).resolve().parents[2]
 def faults(lab: Path, *entries: dict[str, Any]) -> None:
     """Write a fault file."""
     (lab / "faults.yaml").write_text(yaml.safe_dump(list(entries)))
+
+
+def releases(lab: Path) -> dict[str, Any]:
+    """Return what the cluster has of Helm releases."""
+    (world,) = (lab / "world").glob("kubernetes-*.json")
+    return dict(json.loads(world.read_text())["releases"])
 
 
 def test_the_nth_operation_fails_and_the_fault_is_spent_even_in_the_next_run(
@@ -102,6 +109,32 @@ def test_a_release_that_is_never_ready_stays_in_the_state_as_failed_and_an_upgra
     with pytest.raises(Aborted, match="has been uninstalled due to atomic being set"):
         engine.create(RELEASE, "a", **{**inputs, "name": "a", "atomic": True})
     assert [each.id for each in objects(lab)] == ["default/r"]
+
+
+@pytest.mark.parametrize("effect", ["fail", "hang"])
+def test_an_upgrade_that_fails_is_rolled_back_where_it_is_atomic_and_else_the_broken_release_stays(
+    start: Callable[..., Engine], lab: Path, effect: str
+) -> None:
+    """pulumi-kubernetes' helm_release.go: either way the engine gets the new inputs and the reason, and tries again."""
+    faults(lab, {"resource": RELEASE, "operation": "update", "effect": effect, "seconds": 0.01, "times": 2})
+    engine = start(Kubernetes, kubeconfig=kubeconfig())
+    kept, words = {}, "has been rolled back due to atomic being set"
+    for atomic in (True, False):
+        name = f"r-{atomic}".lower()
+        inputs = {"name": name, "namespace": "default", "chart": "minio", "atomic": atomic, "values": {"memory": 1}}
+        made = engine.create(RELEASE, name, **inputs)
+        before = releases(lab)[f"default/{name}"]
+        with pytest.raises(Aborted, match="failed to initialize completely") as failed:
+            engine.update(made, **{**inputs, "values": {"memory": 2}})
+        assert (words in str(failed.value)) == atomic
+        told = failed.value.partial.properties.fields["values"].struct_value.fields["memory"].number_value
+        assert told == 2, "the state has what was wanted, so that the next update begins there"
+        kept[atomic] = (before, releases(lab)[f"default/{name}"])
+    before, after = kept[True]
+    assert after == before | {"revision": before["revision"] + 2}, "Helm rolls back by a revision of its own"
+    before, after = kept[False]
+    assert (after["status"], after["revision"]) == ("failed", before["revision"] + 1)
+    assert after["values"] != before["values"], "what serves is the new one, broken"
 
 
 def test_an_object_that_is_never_ready_is_there_and_one_that_is_refused_is_not(
