@@ -6,6 +6,7 @@ program fetches what a URI names, and a server that does not get ready is a vers
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import socket
@@ -15,8 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import yaml
+from typer.testing import CliRunner
 
+from cloudctl.app import app
+from cloudctl.promoting import place
 from cluster.promotion.journal import JournalFile
 from cluster.promotion.model import Gate, PromotionError, Version
 from cluster.promotion.plan import Capacity
@@ -30,11 +36,12 @@ from lab.services import serving
 from lab.services.fetching import fetch
 from lab.services.problems import ServicesError
 from lab.services.stack import Stack
-from tests.services.clients import train
+from tests.services.clients import infer, train
 from tests.services.test_stack_end_to_end import Quiet
 
 pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("services")]
 
+ROOT = Path(__file__).resolve().parents[2]
 ALIAS = "champion"
 # far apart, so that a busy machine makes no version slow: the slow one takes a second
 GATE = Gate(samples=20, ratio=20, slack_ms=200)
@@ -131,19 +138,12 @@ class Scene:
         folder.mkdir(parents=True)
         told = make(folder)
         if told is not None and not self.smoke:
-            self.smoke = self._question(told)
+            self.smoke = question(told)
         wish = Wish(source, "models", min_age_s=0.0, patience_s=60.0)
         report = sync(wish, self.stack.s3, self.stack.mlflow, self.folder / "state.sqlite", Quiet())
         assert report.ok, report
         found = self.stack.mlflow.client().search_model_versions(f"name = '{self.name}'")
         return str(max(int(each.version) for each in found))
-
-    def _question(self, told: dict[str, Any]) -> dict[str, Any]:
-        rows = told["inputs"]
-        data = [number for row in rows for number in row]
-        tensor = {"name": "input", "shape": [len(rows), len(rows[0])], "datatype": "FP64", "data": data}
-        request = {"inputs": [tensor], "parameters": {"content_type": "np"}}
-        return {"request": request, "expect": {"outputs": [{"data": told["expected"]}]}}
 
     def promotion(self) -> Promotion:
         """Return a new process' promotions."""
@@ -161,6 +161,15 @@ class Scene:
     def close(self) -> None:
         for which in ("service", "candidate"):
             self.cluster._end(which)
+
+
+def question(told: dict[str, Any]) -> dict[str, Any]:
+    """Return the smoke request of a trained model: its own inputs and what it said of them."""
+    rows = told["inputs"]
+    data = [number for row in rows for number in row]
+    tensor = {"name": "input", "shape": [len(rows), len(rows[0])], "datatype": "FP64", "data": data}
+    request = {"inputs": [tensor], "parameters": {"content_type": "np"}}
+    return {"request": request, "expect": {"outputs": [{"data": told["expected"]}]}}
 
 
 def good(stack: Stack, seed: str) -> Callable[[Path], dict[str, Any]]:
@@ -316,3 +325,79 @@ def test_a_version_without_a_digest_is_not_promoted(scene: Scene) -> None:
 def test_what_is_not_in_the_registry_is_one_clear_sentence(scene: Scene) -> None:
     with pytest.raises(PromotionError, match=r"version 99 of .* is not in MLflow at http"):
         scene.promotion().promote("99", GATE)
+
+
+def test_one_digest_from_the_training_folder_to_the_answer(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the commands as they are typed: what is trained, stored, registered, promoted, fetched and served is one."""
+    source, name = tmp_path / "source", "chain"
+    told = train(stack, str(source / name / "1"), "1")
+    (source / name / "1" / "merges.txt").touch()  # an empty file is a file of the model
+    (source / name / "10").mkdir()
+    (source / name / "10" / "note").write_text("a neighbour whose name begins with a 1")
+    cloudctl = _typed(stack, tmp_path, source, name, monkeypatch)
+
+    sent = json.loads(cloudctl("sync", "--min-age", "0", "--json"))
+    digests = {each["label"]: each["digest"] for each in sent["versions"]}
+    number = next(each["registered"] for each in sent["versions"] if each["label"] == f"{name}/1")
+    digest = digests[f"{name}/1"]
+    assert digest != digests[f"{name}/10"]
+    client = stack.mlflow.client()
+    assert client.get_model_version(name, number).tags["manifest_sha256"] == digest
+    assert json.loads(cloudctl("sync", "--min-age", "0", "--json"))["sent_bytes"] == 0
+    stored = stack.s3.client().get_object(Bucket="models", Key=f"{name}/1/manifest.json")["Body"].read()
+    assert hashlib.sha256(stored).hexdigest() == digest
+
+    cluster = Processes(stack, name, tmp_path, room=False)
+    monkeypatch.setattr(place, "ClusterServing", lambda *words: cluster)
+    try:
+        smoke = tmp_path / "smoke.json"
+        smoke.write_text(json.dumps(question(told)))
+        gate = ("--samples", "20", "--ratio", "20", "--slack", "200")
+        done = json.loads(cloudctl("promote", name, number, "--smoke", str(smoke), *gate, "--yes", "--json"))
+        assert done["promoted"] and client.get_model_version_by_alias(name, ALIAS).version == number
+        assert [each["version"] for each in json.loads(cloudctl("history", name, "--json"))] == [number]
+        assert _files(tmp_path / "service") == _files(source / name / "1")
+        served = (tmp_path / "service" / "manifest.json").read_bytes()
+        assert hashlib.sha256(served).hexdigest() == digest
+        with cluster.reach("service") as url:
+            assert infer(url, name, told["inputs"]) == told["expected"]
+            assert httpx.get(f"{url}/v2/models/{name}").json()["name"] == name
+    finally:
+        cluster._end("service")
+
+    # by its place in the store it is the same model, held to the same digest, and without its neighbour
+    by_place = fetch(stack, f"s3://models/{name}/1", tmp_path / "by-place", name)
+    assert by_place.returncode == 0 and f"manifest {digest}" in by_place.stdout, by_place.stderr
+    assert _files(tmp_path / "by-place") == _files(source / name / "1")
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    """Return path -> content of a model's files, without the manifest that the transfer adds."""
+    files = (each for each in folder.rglob("*") if each.is_file() and each.name != "manifest.json")
+    return {each.relative_to(folder).as_posix(): each.read_bytes() for each in files}
+
+
+def _typed(stack: Stack, folder: Path, source: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Return a runner of ``cloudctl models`` in a project whose stack has these services and serves this model."""
+    config = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())
+    model = {"name": name, "uri": f"models:/{name}@{ALIAS}", "runtime": "mlserver", "cores": 1, "memory": "1GiB"}
+    transfer = {"source": str(source), "endpoint": stack.s3.endpoint, "mlflow": stack.mlflow.uri}
+    config["config"] |= {"inference-cloud:models": [model], "inference-cloud:transfer": transfer}
+    project = folder / "project"
+    project.mkdir()
+    (project / "Pulumi.yaml").write_text("name: inference-cloud\nruntime: python\n")
+    (project / "Pulumi.dev.yaml").write_text(yaml.safe_dump(config))
+    monkeypatch.chdir(project)
+    logins = {"AWS_ENDPOINT_URL": stack.s3.endpoint, "AWS_ACCESS_KEY_ID": stack.s3.access_key}
+    logins |= {"AWS_SECRET_ACCESS_KEY": stack.s3.secret_key.get_secret_value(), **stack.mlflow.environment()}
+    for key, value in logins.items():
+        monkeypatch.setenv(key, value)
+
+    def typed(*words: str) -> str:
+        done = CliRunner().invoke(app, ["models", *words, "--stack", "dev"])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    return typed

@@ -1,4 +1,4 @@
-"""A model's whole way over real services: trained, transferred, registered, promoted, fetched, served, asked; and back.
+"""What of a model's way may go wrong over real services: changed, broken, killed; its whole way is in test_promotion.
 
 The cluster's own parts are the program's: the transfer, the init container's program, values and Secrets. What KServe's
 controller does with them is followed, not run (docs/services.md).
@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from cluster.transfer.model import Report, Result
@@ -45,32 +44,6 @@ def transfer(stack: Stack, source: Path) -> Report:
 def trained(stack: Stack, source: Path, name: str, version: str, seed: str) -> dict[str, Any]:
     """Train a model into ``source``/NAME/VERSION, as a training run leaves it."""
     return train(stack, str(source / name / version), seed)
-
-
-def test_a_trained_model_is_transferred_registered_promoted_fetched_served_and_asked(
-    stack: Stack, tmp_path: Path
-) -> None:
-    source = tmp_path / "source"
-    told = trained(stack, source, "flowers", "1", "1")
-    report = transfer(stack, source)
-    assert [result.outcome for result in report.results] == ["sent"], report
-    again = transfer(stack, source)
-    assert again.sent_bytes == 0
-
-    client = stack.mlflow.client()
-    (version,) = client.search_model_versions("name = 'flowers'")
-    client.set_registered_model_alias("flowers", ALIAS, version.version)
-    fetched = tmp_path / "mnt"
-    done = fetch(stack, f"models:/flowers@{ALIAS}", fetched, "flowers")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "every file is the registered one" in done.stdout
-    url = stack.serve(fetched, "flowers")
-    try:
-        assert infer(url, "flowers", told["inputs"]) == told["expected"]
-        metadata = httpx.get(f"{url}/v2/models/flowers").json()
-        assert metadata["name"] == "flowers"
-    finally:
-        stack.stop("flowers")
 
 
 def test_a_model_that_changed_in_the_store_is_refused_and_never_served(stack: Stack, tmp_path: Path) -> None:
