@@ -7,11 +7,15 @@ controller does with them is followed, not run (docs/services.md).
 from __future__ import annotations
 
 import json
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import boto3
 import pytest
+from botocore.config import Config
 
 from cluster.transfer.model import Report, Result
 from cluster.transfer.registry import DIGEST_TAG
@@ -99,18 +103,102 @@ def test_a_model_logged_with_mlflow_is_fetched_and_served_by_the_mlflow_runtime(
         stack.stop("logged")
 
 
-def test_database_and_store_are_killed_come_back_and_nothing_is_lost(stack: Stack, tmp_path: Path) -> None:
+class Writer:
+    """Writes again and again, in a thread of its own; keeps what was confirmed, and counts what was not."""
+
+    def __init__(self, write: Callable[[int], str]) -> None:
+        self.confirmed: list[str] = []
+        self.failed, self._write, self._end = 0, write, threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+
+    def _run(self) -> None:
+        number = 0
+        while not self._end.is_set():
+            number += 1
+            try:
+                self.confirmed.append(self._write(number))
+            except Exception:
+                self.failed += 1
+                time.sleep(0.05)
+
+    def until(self, reached: Callable[[], bool]) -> None:
+        """Wait for something to become of it."""
+        deadline = time.monotonic() + 60
+        while not reached():
+            assert time.monotonic() < deadline, (len(self.confirmed), self.failed)
+            time.sleep(0.02)
+
+
+def run_writer(stack: Stack, name: str, monkeypatch: pytest.MonkeyPatch) -> Writer:
+    """Write runs into an experiment, each by one request."""
+    for key, value in {"MAX_RETRIES": "0", "TIMEOUT": "10"}.items():
+        monkeypatch.setenv(f"MLFLOW_HTTP_REQUEST_{key}", value)
+    client = stack.mlflow.client()
+    experiment = client.create_experiment(name)
+    return Writer(lambda number: str(client.create_run(experiment, run_name=f"{number}").info.run_id))
+
+
+def object_writer(stack: Stack) -> Writer:
+    """Write objects, each of what its name says; no request is repeated."""
+    config = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, read_timeout=10)
+    client = boto3.client(
+        "s3",
+        endpoint_url=stack.s3.endpoint,
+        aws_access_key_id=stack.s3.access_key,
+        aws_secret_access_key=stack.s3.secret_key.get_secret_value(),
+        region_name=stack.s3.region,
+        config=config,
+    )
+
+    def write(number: int) -> str:
+        key = f"written/{number}"
+        client.put_object(Bucket="models", Key=key, Body=key.encode() * 10_000)
+        return key
+
+    return Writer(write)
+
+
+def survived(stack: Stack, runs: Writer, objects: Writer | None = None) -> None:
+    """Hold what is there to what was confirmed: nothing of it may be lost, and the kill has met writes."""
+    client = stack.mlflow.client()
+    assert runs.failed, "nothing was cut off"
+    for run in runs.confirmed:
+        assert client.get_run(run).info.run_id == run
+    if objects is not None:
+        assert objects.failed, "nothing was cut off"
+        store = stack.s3.client()
+        for key in objects.confirmed:
+            assert store.get_object(Bucket="models", Key=key)["Body"].read() == key.encode() * 10_000
+
+
+def test_database_and_store_are_killed_under_writes_come_back_and_nothing_is_lost(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = tmp_path / "source"
     told = trained(stack, source, "survivor", "1", "5")
-    report = transfer(stack, source)
-    digest = report.results[0].digest
+    digest = transfer(stack, source).results[0].digest
     assert digest
-    for name in ("postgresql", "minio"):
-        stack.processes.kill(name)
-    assert not any(stack.processes.running(name) for name in ("postgresql", "minio"))
-    for name in ("minio", "postgresql"):
-        stack.processes.start(name)
-    # MLflow was not restarted: it finds its database again by itself
+    with run_writer(stack, "survivors", monkeypatch) as runs, object_writer(stack) as objects:
+        runs.until(lambda: len(runs.confirmed) > 3 and len(objects.confirmed) > 3)
+        for name in ("postgresql", "minio"):
+            stack.processes.kill(name)
+        assert not any(stack.processes.running(name) for name in ("postgresql", "minio"))
+        runs.until(lambda: runs.failed > 0 and objects.failed > 0)
+        before = len(runs.confirmed), len(objects.confirmed)
+        for name in ("minio", "postgresql"):
+            stack.processes.start(name)
+        # MLflow was not restarted: it finds its database again by itself
+        runs.until(lambda: len(runs.confirmed) > before[0] + 3 and len(objects.confirmed) > before[1] + 3)
+    survived(stack, runs, objects)
     (version,) = _patiently(stack, "name = 'survivor'")
     assert version.tags[DIGEST_TAG] == digest
     assert fetch(stack, "models:/survivor/1", tmp_path / "mnt", "survivor").returncode == 0
@@ -122,14 +210,17 @@ def test_database_and_store_are_killed_come_back_and_nothing_is_lost(stack: Stac
     assert transfer(stack, source).sent_bytes == 0
 
 
-def test_mlflow_is_killed_while_it_writes_and_what_it_confirmed_is_there(stack: Stack) -> None:
-    client = stack.mlflow.client()
-    experiment = client.create_experiment("killed")
-    confirmed = [client.create_run(experiment).info.run_id for _ in range(5)]
-    stack.processes.kill("mlflow")
-    stack.processes.start("mlflow")
-    found = {run.info.run_id for run in client.search_runs([experiment])}
-    assert set(confirmed) <= found
+def test_mlflow_is_killed_while_it_writes_and_what_it_confirmed_is_there(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with run_writer(stack, "killed", monkeypatch) as runs:
+        runs.until(lambda: len(runs.confirmed) > 3)
+        stack.processes.kill("mlflow")
+        runs.until(lambda: runs.failed > 0)
+        stack.processes.start("mlflow")
+        before = len(runs.confirmed)
+        runs.until(lambda: len(runs.confirmed) > before)
+    survived(stack, runs)
 
 
 def _patiently(stack: Stack, wanted: str) -> list[Any]:
