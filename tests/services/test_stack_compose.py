@@ -13,24 +13,29 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
+from pydantic import SecretStr
 
 from cluster.health import ask
 from cluster.render import credentials
 from cluster.render.compose import DATABASE_SCRIPT, compose
 from cluster.settings.load import from_file
-from lab.services import local_stack, servers
+from lab.services import local_stack, servers, store
 from lab.services.problems import ServicesError
-from lab.services.stack import free_hosts
+from lab.services.processes import Processes
+from lab.services.stack import Stack, free_hosts, new_secrets
 from toolchain.problems import NotHadError
 
 pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("services")]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-WANTED = compose(from_file(ROOT / "Pulumi.dev.yaml"))
+SETTINGS = from_file(ROOT / "Pulumi.dev.yaml")
+WANTED = compose(SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +175,65 @@ def test_a_first_start_that_was_killed_is_begun_again(database: Database) -> Non
     assert not (database.folder / "volume" / "pgdata").exists()
     database.start()
     assert database.answer() == "(1,)"
+
+
+def client() -> str:
+    """Return MinIO's client; a file manager has the same name."""
+    found = shutil.which("mc")
+    said = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout if found else ""
+    if found is None or "minio" not in said.lower():
+        pytest.skip("MinIO's client mc is not on PATH: go install github.com/minio/mc@latest")
+    return found
+
+
+@pytest.fixture
+def empty_store(tmp_path: Path) -> Iterator[Stack]:
+    """A MinIO in which nothing has been made yet."""
+    try:
+        programs = servers.Servers(minio=servers.minio(), postgres=tmp_path, python=tmp_path)
+    except NotHadError as reason:
+        pytest.skip(str(reason))
+    (tmp_path / "logs").mkdir()
+    processes = Processes(tmp_path / "logs")
+    made = Stack(SETTINGS, new_secrets(), programs, tmp_path, free_hosts(), processes)
+    processes.add(store.process(programs.minio, tmp_path / "data", made.configuration, made.hosts))
+    try:
+        processes.start(store.NAME)
+        yield made
+    finally:
+        processes.stop_all()
+
+
+def test_the_stores_script_makes_user_policy_and_buckets_and_may_be_run_again(
+    empty_store: Stack, tmp_path: Path
+) -> None:
+    """What the container ``object-store-setup`` runs, by the client that is in its image."""
+    folder = Path(client()).parent
+    service = WANTED.document["services"]["object-store-setup"]
+    policies = tmp_path / "policies"
+    policies.mkdir()
+    for config in service["configs"]:
+        text = WANTED.document["configs"][config["source"]]["content"]
+        (policies / Path(config["target"]).name).write_text(text)
+    shell, flags, script = service["entrypoint"]
+    script = script.replace("$$", "$").replace("/config/policies", str(policies))
+    root = empty_store.s3_root
+    login = f"{root.access_key}:{root.secret_key.get_secret_value()}"
+    environment = {
+        **{name: value for name, value in service["environment"].items() if name.startswith(("USER_", "BUCKETS"))},
+        "USER_PASSWORD": "a-password-of-the-user",
+        "MC_HOST_store": root.endpoint.replace("http://", f"http://{login}@"),
+        "PATH": f"{folder}{os.pathsep}{os.defpath}",
+        "HOME": str(tmp_path),
+    }
+    for _ in range(2):
+        done = subprocess.run([shell, flags, script], env=environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "a-password-of-the-user" not in done.stdout + done.stderr
+    root.client().create_bucket(Bucket="of-others")
+    user = replace(root, access_key=environment["USER_NAME"], secret_key=SecretStr("a-password-of-the-user")).client()
+    for bucket in environment["BUCKETS"].split():
+        user.put_object(Bucket=bucket, Key="a/b", Body=b"1")
+        assert user.get_object(Bucket=bucket, Key="a/b")["Body"].read() == b"1"
+    with pytest.raises(ClientError, match="AccessDenied"):
+        user.put_object(Bucket="of-others", Key="a", Body=b"1")
