@@ -21,7 +21,7 @@ MADE = re.compile(
     r"|^docs/performance\.md$"  # make bench writes it
     r"|^(first|rehearsal)\.html$"  # cloudctl report writes them
     r"|^(manifest|smoke)\.json$"  # the transfer, and who trains
-    r"|^(train|infer|evaluate)\.yaml$|^environment\.sh$"  # cloudctl models oumi-config writes them
+    r"|^(train|infer|evaluate)\.yaml$|^(environment|train)\.sh$"  # cloudctl models oumi-config writes them
 )
 """Files that do not lie in the repository but come into being where it is used."""
 

@@ -34,8 +34,7 @@ def test_training_leaves_the_model_where_the_transfer_finds_it() -> None:
     assert "peft" not in made(wish=oumi.Wish("a", "b", "1", lora=False))["train.yaml"]
 
 
-OUMI = """\
-#!/bin/bash
+OUMI = """#!/bin/bash
 # a training run: writes a file, rests for as long as it is told, writes the other one; or fails in between
 folder=$(sed -n 's/^  output_dir: //p' "$3")
 mkdir -p "$folder/logs" && echo "{}" > "$folder/config.json"
