@@ -13,6 +13,7 @@ from typing import Any
 from cluster.render.container_images import image
 from cluster.render.values import resources
 from cluster.settings.model import Model, Settings
+from cluster.versions.images import GPU_BUILD
 
 NAMESPACE = "prepull"
 
@@ -57,9 +58,8 @@ def _images(models: Sequence[Model], settings: Settings) -> list[str]:
     found = set()
     for model in models:
         if model.runtime in _RUNTIMES:
-            # KServe runs another build where there are GPUs (v0.20.0, inferenceservice/utils, UpdateImageTag)
-            build = "-gpu" if model.runtime == "huggingface" and model.gpus else ""
-            found.add(str(image(f"{_RUNTIMES[model.runtime]}{build}", settings.registry)))
+            build = GPU_BUILD if model.runtime == "huggingface" and model.gpus else ""
+            found.add(f"{image(_RUNTIMES[model.runtime], settings.registry)}{build}")
         if not model.uri.startswith("pvc:"):
             fetcher = "kserve-storage-initializer" if model.uri.startswith("hf:") else "mlflow"
             found.add(str(image(fetcher, settings.registry)))

@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from cluster.versions.images import IMAGES
+from cluster.versions.images import GPU_BUILD, IMAGES
 from cluster.versions.model import Minor
 
 Cuda = tuple[int, int]
@@ -77,7 +77,7 @@ GPU_DRIVERS: tuple[GpuDriver, ...] = (
 
 RUNTIMES: tuple[Runtime, ...] = (
     Runtime("vllm", IMAGES["vllm"], (12, 9)),
-    Runtime("huggingface", IMAGES["kserve-huggingfaceserver-gpu"], (13, 3)),
+    Runtime("huggingface", IMAGES["kserve-huggingfaceserver"] + GPU_BUILD, (13, 3)),
 )
 
 Fit = Literal["native", "compatible", "too old"]

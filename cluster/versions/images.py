@@ -56,8 +56,6 @@ IMAGES: Mapping[str, str] = {
     "kserve-storage-initializer": "docker.io/kserve/storage-initializer:v0.20.0",
     # renovate: datasource=docker
     "kserve-huggingfaceserver": "docker.io/kserve/huggingfaceserver:v0.20.0",
-    # What a model with GPUs runs: KServe puts "-gpu" behind the runtime's tag.
-    "kserve-huggingfaceserver-gpu": "docker.io/kserve/huggingfaceserver:v0.20.0-gpu",
     # renovate: datasource=docker
     "kube-rbac-proxy": "quay.io/brancz/kube-rbac-proxy:v0.18.0",
     # renovate: datasource=docker
@@ -78,3 +76,7 @@ IMAGES: Mapping[str, str] = {
 }
 """Images that the program names itself, with their registry: where a chart's own default has no tag, ``latest`` or
 an old one, and for what no chart brings. The remaining images are pinned by their charts' versions."""
+
+GPU_BUILD = "-gpu"
+"""What KServe puts behind the tag of its Hugging Face server where a model has GPUs (v0.20.0, inferenceservice/utils,
+UpdateImageTag): another build, which a mirror needs as well."""
