@@ -68,7 +68,7 @@ class ClusterServing:
                 f"{self.model.name} is stopped ({why}); let it run first: cloudctl flip serve, or {go}"
             )
         running = service is not None and _condition(service, "Ready")
-        deployment = self._get("deployment", render.predictor(self.model.name)) or {}
+        deployment = self._get("deployment", names.predictor(self.model.name)) or {}
         replicas = int(deployment.get("spec", {}).get("replicas", 1))
         free = self._free_gpus() if self.model.gpus else None
         return Capacity(self.model.gpus, free, running, replicas)

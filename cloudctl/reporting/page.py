@@ -45,7 +45,7 @@ def summary(data: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     tasks = [row for row in told["phases"] if row["state"] != "skipped"]
     running = sum(vm["state"] == "running" for vm in told["vms"])
     done = sum(row["state"] == "done" for row in tasks)
-    asked = [each for each in told["answers"] if each["state"] != "not-asked"]
+    asked = [each for each in told["answers"] if each["ok"] is not None]
     up = sum(each["state"] == "up" for each in asked)
     refused = sum(each["severity"] == "refuse" for each in data["findings"])
     gpus = [gpu for host in data["hosts"] for vm in host["vms"] for gpu in vm["gpus"] if gpu["state"] == "ours"]

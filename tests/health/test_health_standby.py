@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.services.kubectl import put_on_path
 
 from cloudctl.answers import Asker
 from tests.render.stacks import machine, settings
-from tests.services.kubectl import put_on_path
 
 MODEL = {
     "name": "assistant",

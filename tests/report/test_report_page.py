@@ -90,6 +90,11 @@ def test_what_is_not_known_is_said() -> None:
     assert {word: figure for word, figure, _ in summary(samples.empty())}["last update"] == "unknown"
 
 
+def test_a_stack_whose_services_nobody_could_ask_is_not_called_empty() -> None:
+    told = html(samples.report(healthy=None))
+    assert "not known: services could not be asked" in told and "holds nothing yet" not in told
+
+
 def test_a_rehearsal_says_that_it_is_one() -> None:
     assert "rehearsal, nothing here is real" in html(samples.report(rehearsed=True))
     assert "rehearsal" not in html(samples.report())
