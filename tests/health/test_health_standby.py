@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.services.kubectl import put_on_path
 
 from cloudctl.answers import Asker
+from tests.kserve.forwarding import put_on_path
 from tests.render.stacks import machine, settings
 
 MODEL = {
