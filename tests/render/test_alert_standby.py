@@ -41,16 +41,15 @@ def firing(folder: Path, ready: dict[str, int | None]) -> set[str]:
 @pytest.mark.parametrize(
     ("ready", "alerts"),
     [
-        ({MODEL: 1, STANDBY: 1, OTHER: 1}, set()),
-        ({MODEL: 0, STANDBY: 1, OTHER: 1}, {"ModelDegraded"}),
-        ({MODEL: None, STANDBY: 1, OTHER: 1}, {"ModelDegraded"}),
-        ({MODEL: 1, STANDBY: 0, OTHER: 1}, {"ModelStandbyDown"}),
-        ({MODEL: 0, STANDBY: 0, OTHER: 1}, {"ModelNotServing", "ModelStandbyDown"}),
-        ({MODEL: 1, STANDBY: 1, OTHER: 0}, {"ModelNotServing"}),
-        ({MODEL: 1, OTHER: 1}, set()),
-        ({MODEL: 0}, {"ModelNotServing"}),
+        pytest.param({MODEL: 1, STANDBY: 1, OTHER: 1}, set(), id="all-well"),
+        pytest.param({MODEL: 0, STANDBY: 1, OTHER: 1}, {"ModelDegraded"}, id="standby-answers"),
+        pytest.param({MODEL: None, STANDBY: 1, OTHER: 1}, {"ModelDegraded"}, id="standby-answers-for-one-that-is-gone"),
+        pytest.param({MODEL: 1, STANDBY: 0, OTHER: 1}, {"ModelStandbyDown"}, id="standby-down"),
+        pytest.param({MODEL: 0, STANDBY: 0, OTHER: 1}, {"ModelNotServing", "ModelStandbyDown"}, id="both-down"),
+        pytest.param({MODEL: 1, STANDBY: 1, OTHER: 0}, {"ModelNotServing"}, id="another-down"),
+        pytest.param({MODEL: 1, OTHER: 1}, set(), id="well-without-standby"),
+        pytest.param({MODEL: 0}, {"ModelNotServing"}, id="down-without-standby"),
     ],
-    ids=str,
 )
 def test_who_answers_for_a_model_is_what_the_alerts_say(
     tmp_path: Path, ready: dict[str, int | None], alerts: set[str]
