@@ -5,8 +5,10 @@ Nothing of the output is kept in memory: a log of any length passes through in l
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +28,11 @@ _LINE_LIMIT = 1 << 20
 """Characters of one line; what is longer is masked and written in pieces."""
 
 _FAILURES_KEPT = 1000
+
+LEASH = ("setpriv", "--pdeathsig", "KILL", "--")
+"""What a program of ours is started through that must not outlive this process, however that ends."""
+
+_INHERITED: list[int] = []
 
 
 @dataclass(frozen=True)
@@ -74,20 +81,25 @@ class Outcome:
 def play(what: Play, watch: Callable[[Event], None] = lambda _: None) -> Outcome:
     """Run a playbook to its end; ``watch`` sees every event as it comes, from another thread.
 
-    Ended by a signal, Ansible is ended too: a play that goes on without its caller would meet the next one.
+    When this process ends, by SIGKILL too, Ansible's main process is killed: no further task begins. A worker with a
+    task under way goes on until that is done, as the task itself does on its node; till then it holds what it has
+    inherited. Raises FileNotFoundError where there is no Ansible.
     """
+    words = what.command()
+    if shutil.which(words[0]) is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), words[0])
     what.log.parent.mkdir(parents=True, exist_ok=True)
     collected = _Collected(watch)
     with _events_to(collected) as number, _private(what.log) as log:
         try:
             process = subprocess.Popen(
-                what.command(),
+                [*LEASH, *words],
                 cwd=what.folder,
                 env=environment(number),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                pass_fds=(number,),
+                pass_fds=(number, *_INHERITED),
                 text=True,
                 errors="replace",
             )
@@ -100,11 +112,21 @@ def play(what: Play, watch: Callable[[Event], None] = lambda _: None) -> Outcome
                 log.flush()
             status = process.wait()
         except BaseException:
-            process.terminate()
+            process.kill()
             process.wait()
             raise
     failures = tuple(each for each in collected.failures if not each.ignored)
     return Outcome(status, failures, collected.end.told, what.log, collected.end.hosts)
+
+
+@contextmanager
+def inherited(number: int) -> Iterator[None]:
+    """Let every play inherit a descriptor: a lock on it is held until the last process of the last play has ended."""
+    _INHERITED.append(number)
+    try:
+        yield
+    finally:
+        _INHERITED.remove(number)
 
 
 def _private(path: Path) -> IO[str]:
@@ -164,7 +186,6 @@ def _events_to(collected: _Collected) -> Iterator[int]:
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
-    try:
-        yield writes
-    finally:
-        reader.join()
+    yield writes
+    # Not after an interruption: workers that finish their task have the other end, too.
+    reader.join()

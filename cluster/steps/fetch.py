@@ -18,6 +18,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from cluster import versions
+from cluster.ansible.run import LEASH
 from cluster.settings.model import Kubernetes
 from cluster.steps.errors import StepError
 
@@ -27,11 +28,10 @@ _TAIL = 5
 
 
 def run(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end, whatever comes of it."""
-    try:
-        return subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    except FileNotFoundError:
+    """Run a program to its end, whatever comes of it; when this process is killed, it is, too."""
+    if shutil.which(words[0]) is None:
         return subprocess.CompletedProcess(list(words), 127, "", f"there is no {words[0]} on PATH; install it")
+    return subprocess.run([*LEASH, *words], capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
 
 @dataclass(frozen=True)

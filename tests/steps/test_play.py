@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -103,7 +104,8 @@ def test_no_ansible_is_an_error_and_nothing_hangs(tmp_path: Path) -> None:
         play(Play(**(vars(what) | {"ansible": tmp_path})))
 
 
-def test_ansible_ends_with_its_caller(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["asked to end", "killed"])
+def test_ansible_ends_with_its_caller(tmp_path: Path, number: signal.Signals) -> None:
     what = write(
         tmp_path,
         f"""
@@ -125,10 +127,25 @@ def test_ansible_ends_with_its_caller(tmp_path: Path) -> None:
     until = time.monotonic() + 60
     while not (tmp_path / "pid").exists() and time.monotonic() < until:
         time.sleep(0.05)
-    caller.send_signal(signal.SIGTERM)
-    caller.wait(30)
-    plays = subprocess.run(["pgrep", "-f", f"ansible-playbook.*{what.playbook}"], capture_output=True, text=True)
-    assert plays.stdout == ""
+    ansible = processes("-P", str(caller.pid))
+    begun = processes("-f", f"ansible-playbook.*{what.playbook}")
+    try:
+        assert len(ansible) == 1
+        caller.send_signal(number)
+        caller.wait(5)
+        time.sleep(0.2)
+        left = processes("-f", f"ansible-playbook.*{what.playbook}")
+        # What is left has its task under way; nobody gives it another.
+        assert not ansible & left
+        assert begun - ansible >= left
+    finally:
+        for pid in begun | processes("-f", f"{tmp_path}/pid"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def processes(*words: str) -> set[int]:
+    return {int(pid) for pid in subprocess.run(["pgrep", *words], capture_output=True, text=True).stdout.split()}
 
 
 def test_memory_stays_flat_whatever_comes_through(tmp_path: Path) -> None:
