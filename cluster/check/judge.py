@@ -43,7 +43,7 @@ class Wanted:
         return cls(named, version(settings), first and bool(workers), foreign)
 
     def right(self, version: str) -> bool:
-        """Whether a kubelet's version is the one that is wanted."""
+        """Whether the version of a kubelet or an API server is the one that is wanted."""
         if self.foreign:
             return version.split(".")[:2] == self.version.split(".")[:2]
         return version == self.version
@@ -76,9 +76,29 @@ def judge(found: Cluster, wanted: Wanted) -> Iterator[Problem]:
     for what in sorted(set(found.unknown) - {"ready"}):
         remedy = "run the same again; by hand: kubectl get nodes,pods -A"
         yield Problem(CLUSTER, what, f"cannot be told: {found.unknown[what]}", "an answer", remedy, passes=True)
+    yield from _servers(found, wanted)
     yield from _etcd(found)
     yield from _nodes(found, wanted)
     yield from _pods(found, wanted)
+
+
+def _servers(found: Cluster, wanted: Wanted) -> Iterator[Problem]:
+    """Yield the API servers that do not answer, and those of another version: kubelet's says nothing of theirs."""
+    for name, server in (found.servers or {}).items():
+        where = name or CLUSTER
+        if server.error:
+            remedy = (
+                f"on {name or 'a control plane'}: crictl ps -a, crictl logs of kube-apiserver; is its disk full? df -h"
+            )
+            yield Problem(where, "API server", server.error, "an answer", remedy, passes=True)
+        elif not wanted.right(server.version):
+            yield Problem(where, "API server", server.version, wanted.version, _other_version(wanted))
+
+
+def _other_version(wanted: Wanted) -> str:
+    if wanted.foreign:
+        return "kubernetes.version has to say what that cluster runs: the charts are chosen by it"
+    return "run pulumi up, which brings it to that version; or put kubernetes.version back to what runs"
 
 
 def _etcd(found: Cluster) -> Iterator[Problem]:
@@ -115,10 +135,7 @@ def _node(node: KubeNode, wanted: Wanted) -> Iterator[Problem]:
             remedy = f"its network plugin does not run yet: {there}"
         yield Problem(node.name, "node", f"not Ready: {node.why}", "Ready", remedy, wanted.severity, passes=True)
     if not wanted.right(node.version):
-        remedy = "run pulumi up, which brings it to that version; or put kubernetes.version back to what runs"
-        if wanted.foreign:
-            remedy = "kubernetes.version has to say what that cluster runs: the charts are chosen by it"
-        yield Problem(node.name, "version", node.version, wanted.version, remedy)
+        yield Problem(node.name, "version", node.version, wanted.version, _other_version(wanted))
     if node.cordoned:
         remedy = f"kubectl uncordon {node.name}, if nobody works on it"
         yield Problem(node.name, "node", "is cordoned", "takes pods", remedy, severity="warning")

@@ -19,21 +19,49 @@ WORKER_ROLES = frozenset({"worker", "gpu-worker"})
 
 @dataclass(frozen=True)
 class Node:
-    """A node as the API tells it. ``made`` is the mark of how it was made, empty where nobody has marked it."""
+    """A node as the API tells it; ``version`` is that of the kubelet which runs.
+
+    ``made`` is the mark of how it was made, empty where nobody has marked it. ``upgrading``: an upgrade of it was begun
+    and is not known to have come to its end.
+    """
 
     name: str
     ready: bool
     version: str
     role: str = ""
     made: str = ""
+    upgrading: bool = False
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What is on a host, versions without v: the kubelet in place, and the API server that its manifest names; each
+    empty where there is none."""
+
+    kubelet: str = ""
+    api: str = ""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """``versions``: Kubernetes by host, without v, empty where none is installed. ``nodes`` by name."""
+    """What there is, by name: what the hosts have, and the nodes that the API knows."""
 
-    versions: Mapping[str, str] = field(default_factory=dict)
+    hosts: Mapping[str, Installed] = field(default_factory=dict)
     nodes: Mapping[str, Node] = field(default_factory=dict)
+
+    def versions(self, name: str) -> list[str]:
+        """Return the versions of Kubernetes that a host has, oldest first: of its kubelet in place, of the one that
+        runs, of its API server. An installer that was cut off leaves them apart. None where nothing is installed."""
+        host, node = self.hosts.get(name, Installed()), self.nodes.get(name)
+        if not host.kubelet:  # what the API says of a node is then of another VM of that name
+            return []
+        running = node.version if node else ""
+        return sorted(filter(None, (host.kubelet, host.api, running)), key=_parts)
+
+    def upgrading(self, name: str) -> bool:
+        """Whether an upgrade of a host was begun and has not come to its end."""
+        node = self.nodes.get(name)
+        return bool(node and node.upgrading)
 
 
 @dataclass(frozen=True)
@@ -54,10 +82,11 @@ class Work:
 
 def read(told: Mapping[str, Mapping[str, Any]]) -> Standing:
     """Return what the hosts told."""
-    found: dict[str, str] = {}
+    found: dict[str, Installed] = {}
     nodes: dict[str, Node] = {}
     for host, values in told.items():
-        found[host] = _plain((values.get("installed") or {}).get("kubernetes"))
+        installed = values.get("installed") or {}
+        found[host] = Installed(_plain(installed.get("kubernetes")), _plain(installed.get("api")))
         for raw in values.get("nodes") or []:
             node = Node(
                 name=str(raw.get("name", "")),
@@ -65,6 +94,7 @@ def read(told: Mapping[str, Mapping[str, Any]]) -> Standing:
                 version=_plain(raw.get("version")),
                 role=str(raw.get("role") or ""),
                 made=str(raw.get("made") or ""),
+                upgrading=bool(raw.get("upgrading")),
             )
             nodes[node.name] = node
     return Standing(found, nodes)
@@ -83,10 +113,10 @@ def work(wanted: Mapping[str, str], version: str, standing: Standing) -> Work:
     """
     join, again, upgrade = [], [], []
     for name, marked in wanted.items():
-        node, installed = standing.nodes.get(name), standing.versions.get(name, "")
+        node, installed = standing.nodes.get(name), standing.versions(name)
         if node is None or not installed:
             join.append(name)
-        elif _older(installed, version):
+        elif node.upgrading or _older(installed[0], version):
             upgrade.append(name)
         elif node.made != marked or not node.ready:
             again.append(name)
@@ -94,10 +124,9 @@ def work(wanted: Mapping[str, str], version: str, standing: Standing) -> Work:
     return Work(tuple(join), tuple(again), tuple(upgrade), tuple(sorted(remove)))
 
 
-def oldest(standing: Standing, hosts: Sequence[str]) -> str:
-    """Return the oldest Kubernetes on these hosts, empty where none has one."""
-    found = [standing.versions[host] for host in hosts if standing.versions.get(host)]
-    return min(found, key=_parts, default="")
+def versions(standing: Standing, hosts: Sequence[str]) -> list[str]:
+    """Return the versions of Kubernetes on these hosts, oldest first; none where nothing is installed."""
+    return sorted({each for host in hosts for each in standing.versions(host)}, key=_parts)
 
 
 def _older(installed: str, wanted: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from cluster.steps.nodes import Work
 from cluster.steps.plays import Plays
@@ -14,7 +14,7 @@ CONTROL_PLANE = "kube_control_plane"
 class Provisioner(Protocol):
     """Playbooks that may all be run again: what is there already stays as it is."""
 
-    def control_planes(self, plays: Plays, *, upgrade: bool) -> None:
+    def control_planes(self, plays: Plays, hosts: Sequence[str], *, upgrade: bool) -> None:
         """Make the control planes and etcd, or bring them to a newer version, one after the other."""
 
     def workers(self, plays: Plays, work: Work) -> None:
@@ -26,29 +26,43 @@ class Kubespray:
 
     With --limit it needs the facts of the hosts left out as well, which playbooks/facts.yml puts into its cache.
     Source: docs/getting_started/getting-started.md and docs/operations/upgrades.md of v2.29 to v2.31.
+
+    An upgrade that was cut off is not gone on with by running it again, as Kubespray has it: the node that it was at
+    stays cordoned (roles/upgrade/pre-upgrade takes that for somebody else's doing), and a kubelet that was put into
+    place and not started yet never is (roles/kubernetes/node/tasks/install.yml tells a handler, once). So plays of ours
+    stand around it: what is begun is written onto the nodes, and seen to at the end.
     """
 
-    def control_planes(self, plays: Plays, *, upgrade: bool) -> None:
+    def control_planes(self, plays: Plays, hosts: Sequence[str], *, upgrade: bool) -> None:
         """Make or upgrade the control planes and etcd."""
+        if upgrade:
+            self._upgrade(plays, hosts, f"{CONTROL_PLANE}:etcd")
+            return
         plays.kubespray("playbooks/facts.yml")
-        playbook = "upgrade-cluster.yml" if upgrade else "cluster.yml"
-        plays.kubespray(playbook, limit=f"{CONTROL_PLANE}:etcd")
+        plays.kubespray("cluster.yml", limit=f"{CONTROL_PLANE}:etcd")
 
     def workers(self, plays: Plays, work: Work) -> None:
         """Join, configure again, upgrade one by one."""
-        plays.kubespray("playbooks/facts.yml")
+        if work.join or work.again:
+            plays.kubespray("playbooks/facts.yml")
         if work.join:
             plays.kubespray("scale.yml", limit=_hosts(work.join))
         if work.again:
             plays.kubespray("cluster.yml", limit=_hosts(work.again))
         if work.upgrade:
-            plays.kubespray("upgrade-cluster.yml", limit=_hosts(work.upgrade), extra={"serial": 1})
+            self._upgrade(plays, work.upgrade, _hosts(work.upgrade), serial=1)
+
+    def _upgrade(self, plays: Plays, hosts: Sequence[str], limit: str, **extra: Any) -> None:
+        plays.ours("upgrade_begin.yml", upgraded=list(hosts))
+        plays.kubespray("playbooks/facts.yml")
+        plays.kubespray("upgrade-cluster.yml", limit=limit, extra=extra)
+        plays.ours("upgrade_end.yml", upgraded=list(hosts))
 
 
 class Kubeadm:
     """Our own playbooks around kubeadm."""
 
-    def control_planes(self, plays: Plays, *, upgrade: bool) -> None:
+    def control_planes(self, plays: Plays, hosts: Sequence[str], *, upgrade: bool) -> None:
         """Make or upgrade the control planes."""
         if upgrade:
             plays.ours("kubeadm_upgrade.yml", limit=CONTROL_PLANE)
@@ -69,7 +83,7 @@ class Kubeadm:
 class K3s:
     """Our own playbook around k3s; another version is another binary under the same service."""
 
-    def control_planes(self, plays: Plays, *, upgrade: bool) -> None:
+    def control_planes(self, plays: Plays, hosts: Sequence[str], *, upgrade: bool) -> None:
         """Make or upgrade the servers."""
         plays.ours("k3s.yml", limit=CONTROL_PLANE)
 

@@ -50,13 +50,16 @@ def preflight_step(step: Step) -> str:
 def control_plane(step: Step) -> str:
     """Make the control planes and etcd, or bring them to the version that is wanted."""
     hosts = [machine.name for machine in step.settings.by_role("control-plane")]
-    standing = _standing(step)
-    installed, wanted = nodes.oldest(standing, hosts), version(step.settings)
-    upgrade = bool(installed) and installed != wanted
+    standing, wanted = _standing(step), version(step.settings)
+    installed = nodes.versions(standing, hosts)
+    for each in installed:
+        _allowed(each, wanted)
+    # One that was cut off is gone on with as one: what is newer already says nothing of the rest.
+    upgrade = any(each != wanted for each in installed) or any(map(standing.upgrading, hosts))
     if upgrade:
-        _allowed(installed, wanted)
-        step.say(f"control plane: from {installed} to {wanted}, one node after the other")
-    PROVISIONERS[step.settings.kubernetes.provisioner].control_planes(step.plays, upgrade=upgrade)
+        step.say(f"control plane: from {installed[0]} to {wanted}, one node after the other")
+    provisioner = PROVISIONERS[step.settings.kubernetes.provisioner]
+    provisioner.control_planes(step.plays, hosts, upgrade=upgrade)
     note(step.context.run_dir, wanted)
     return f"control plane {', '.join(hosts)}: Kubernetes {wanted}"
 

@@ -57,9 +57,10 @@ def test_a_first_run_installs_in_order_and_a_second_changes_nothing(world: World
     assert [again.changed for again in install(made)] == [{}, {}, {}]
     told = made.play("installed.yml").told
     assert told["worker-1"] == {
-        "installed": {"kubernetes": "1.34.3", "runtime": "containerd 2.2.1", "provisioner": "kubeadm"}
+        "installed": {"kubernetes": "1.34.3", "api": "", "runtime": "containerd 2.2.1", "provisioner": "kubeadm"}
     }
-    shown = {"ready": True, "version": "1.34.3", "unschedulable": False, "made": ""}
+    assert told["cp-1"]["installed"]["api"] == "1.34.3"
+    shown = {"ready": True, "version": "1.34.3", "unschedulable": False, "made": "", "upgrading": False}
     assert told["cp-1"]["nodes"] == [
         {"name": "cp-1", "role": "control-plane", **shown},
         {"name": "worker-1", "role": "worker", **shown},

@@ -14,7 +14,7 @@ INSTALLED, MARK, REMOVE = "installed.yml", "mark_nodes.yml", "remove_nodes.yml"
 def test_where_nothing_is_installed_nothing_is_told_and_nothing_changed(world: Worlds) -> None:
     made = world(workers=1)
     ran = made.play(INSTALLED)
-    nothing = {"kubernetes": "", "runtime": "", "provisioner": ""}
+    nothing = {"kubernetes": "", "api": "", "runtime": "", "provisioner": ""}
     assert (ran.status, ran.changed) == (0, {})
     assert ran.told == {"cp-1": {"installed": nothing, "nodes": []}, "worker-1": {"installed": nothing}}
 
@@ -134,4 +134,4 @@ def test_kubelet_of_kubespray_is_told_with_its_version(world: Worlds) -> None:
         made.file("cp-1", path).touch()
     executable(made.file("cp-1", "/usr/local/bin/kubelet"), made.script("kubelet", "1.33.5"))
     told = made.play(INSTALLED).told["cp-1"]["installed"]
-    assert told == {"kubernetes": "1.33.5", "runtime": "", "provisioner": "kubespray"}
+    assert told == {"kubernetes": "1.33.5", "api": "", "runtime": "", "provisioner": "kubespray"}

@@ -32,6 +32,7 @@ _KUBECTL = """#!/bin/sh
 # What is asked for is the word after get; raw paths are the API's own checks.
 for word in "$@"; do
   case "$word" in
+    --raw=/version) cat /etc/kube/version; exit ;;
     --raw=*) cat /etc/kube/ready; exit $(cat /etc/kube/ready.status) ;;
     nodes | pods) cat "/etc/kube/$word.json"; exit ;;
     k8s-app=kube-dns) cat /etc/kube/dns.json; exit ;;
@@ -62,6 +63,7 @@ class Kube:
         self.etcd([{"endpoint": f"https://{self.control.address}:2379", "health": True, "took": "9ms"}])
         self.say("ready", "[+]ping ok\n[+]etcd ok\nreadyz check passed\n")
         self.say("ready.status", "0")
+        self.say("version", '{"gitVersion": "v1.34.3"}')
         self.say("dns.json", json.dumps({"items": [service(DNS, 53)]}))
         self.say("api.json", json.dumps({"items": [service(API, 443)]}))
         self.say("nodes.json", json.dumps({"items": [node_item(node.name) for node in self.nodes]}))

@@ -16,7 +16,7 @@ from cluster import check
 from cluster.ansible import Failure, Outcome, Play
 from cluster.check import Wait
 from cluster.check.judge import Wanted, judge
-from cluster.check.model import Cluster, KubeNode, Member, Pod, Service
+from cluster.check.model import Cluster, KubeNode, Member, Pod, Server, Service
 from cluster.check.pods import question, targets
 from cluster.report import Problem
 from tests.preflight.answers import settings
@@ -35,6 +35,7 @@ def pod(name: str, where: str = "worker-1", **changes: Any) -> Pod:
 def well(**changes: Any) -> Cluster:
     made = Cluster(
         ready=True,
+        servers={"control-1": Server("v1.34.3")},
         nodes={name: node(name) for name in ALL},
         pods=tuple(pod(f"coredns-{name}", name, address=f"10.233.64.{n}") for n, name in enumerate(ALL)),
         dns=Service("10.233.0.3", 53),
@@ -79,6 +80,9 @@ def test_a_cluster_that_is_well() -> None:
             well(nodes={**well().nodes, "worker-1": node("worker-1", version="v1.33.1")}),  # type: ignore[dict-item]
             [("worker-1", "version", "v1.33.1")],
         ),
+        # kubelet is the new one, the API server is not: an upgrade that was cut off
+        (well(servers={"control-1": Server("v1.33.7")}), [("control-1", "API server", "v1.33.7")]),
+        (well(servers={"control-1": Server(error="refused")}), [("control-1", "API server", "refused")]),
         (
             well(
                 pods=(
@@ -172,6 +176,7 @@ def raw(cluster: Cluster) -> dict[str, Any]:
     """Return a cluster in the words of the node-side helper."""
     return {
         "ready": {"ok": cluster.ready, "failed": list(cluster.failed)},
+        "servers": {name: vars(each) for name, each in (cluster.servers or {}).items()},
         "nodes": [vars(each) for each in (cluster.nodes or {}).values()],
         "pods": [{**vars(each), "waiting": list(each.waiting)} for each in cluster.pods or ()],
         "dns": vars(cluster.dns) if cluster.dns else None,
@@ -256,7 +261,9 @@ assert "--kubeconfig" in words, words
 ready = {{"type": "Ready", "status": "True", "message": "kubelet is posting ready status"}}
 status = {{"conditions": [ready], "nodeInfo": {{"kubeletVersion": "v1.34.9"}}}}
 node = {{"metadata": {{"name": "theirs"}}, "spec": {{}}, "status": status}}
-if "--raw" in words:
+if "--raw=/version" in words:
+    print(json.dumps({{"gitVersion": "v1.34.9-eks-1"}}))
+elif "--raw" in words:
     print("[+]ping ok\\nreadyz check passed")
 else:
     print(json.dumps({{"items": [node] if "get nodes" in words else []}}))

@@ -107,11 +107,13 @@ def test_an_upgrade_is_one_minor_at_a_time(cluster: Make) -> None:
     made = cluster(kubernetes={"provisioner": "kubespray", "version": "1.34.3"})
     installed(made, "1.33.7")
     run(made, "control-plane")
-    assert made.lines == ["playbooks/facts.yml", "upgrade-cluster.yml kube_control_plane:etcd"]
+    around = ["upgrade_begin.yml", "playbooks/facts.yml", "upgrade-cluster.yml kube_control_plane:etcd"]
+    assert made.lines == [*around, "upgrade_end.yml"]
+    assert made.played[-1].extra == {"upgraded": ["control-1"]}
     made.played.clear()
     run(made, "workers")
-    assert made.lines[:2] == ["playbooks/facts.yml", "upgrade-cluster.yml worker-1:gpu-1"]
-    assert made.played[2].extra == {"serial": 1}
+    assert made.lines[1:4] == ["playbooks/facts.yml", "upgrade-cluster.yml worker-1:gpu-1", "upgrade_end.yml"]
+    assert made.played[3].extra == {"serial": 1}
 
 
 @pytest.mark.parametrize("before", ["1.32.5", "1.35.1"])
