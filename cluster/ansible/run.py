@@ -13,12 +13,12 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
 from cluster.ansible.events import End, Event, Failure, Task, parse
-from cluster.ansible.mask import Masker
+from cluster.ansible.mask import Masker, masked_text
 
 ROOT = Path(__file__).parent.parent.parent
 PLAYBOOKS = ROOT / "ansible"
@@ -89,7 +89,7 @@ def play(what: Play, watch: Callable[[Event], None] = lambda _: None) -> Outcome
     if shutil.which(words[0]) is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), words[0])
     what.log.parent.mkdir(parents=True, exist_ok=True)
-    collected = _Collected(watch)
+    collected = _Collected(watch, what.secrets)
     with _events_to(collected) as number, _private(what.log) as log:
         try:
             process = subprocess.Popen(
@@ -136,10 +136,17 @@ def _private(path: Path) -> IO[str]:
 
 def masked(lines: IO[str], secrets: Iterable[str]) -> Iterator[str]:
     """Yield a stream's lines without secrets, one at a time."""
-    mask = Masker(secrets)
+    mask, kept = Masker(secrets), ""
     while line := lines.readline(_LINE_LIMIT):
+        line, kept = kept + line, ""
+        if not line.endswith("\n"):
+            # A piece of a long line ends between words, so that no secret is cut in two.
+            cut = line.rfind(" ") + 1 or len(line)
+            line, kept = line[:cut], line[cut:]
         if shown := mask(line):
             yield shown
+    if kept:
+        yield mask(kept)
 
 
 def environment(number: int) -> dict[str, str]:
@@ -159,19 +166,29 @@ def environment(number: int) -> dict[str, str]:
 class _Collected:
     """What the events leave behind: the failures, up to a number, and the end."""
 
-    def __init__(self, watch: Callable[[Event], None]) -> None:
+    def __init__(self, watch: Callable[[Event], None], secrets: Sequence[str]) -> None:
         self.failures: list[Failure] = []
         self.end = End()
         self._watch = watch
+        self._secrets = secrets
 
     def take(self, line: str) -> None:
-        event = parse(line)
+        event = self._masked(parse(line))
         if isinstance(event, Failure) and len(self.failures) < _FAILURES_KEPT:
             self.failures.append(event)
         elif isinstance(event, End):
             self.end = event
         if isinstance(event, Task | Failure | End):
             self._watch(event)
+
+    def _masked(self, event: Event | None) -> Event | None:
+        """The output is masked on its way to the log; this comes by another, and goes into errors."""
+        if isinstance(event, Task):
+            return replace(event, name=masked_text(event.name, self._secrets))
+        if isinstance(event, Failure):
+            task, message = (masked_text(each, self._secrets) for each in (event.task, event.message))
+            return replace(event, task=task, message=message)
+        return event
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from cluster import versions
+from cluster.ansible.mask import masked_text
 from cluster.ansible.run import LEASH
 from cluster.settings.model import Kubernetes
 from cluster.steps.errors import StepError
@@ -88,8 +89,9 @@ def _cloned(kubernetes: Kubernetes, cache: Path, run: Run) -> Path:
         pinned = versions.KUBESPRAY[tag].commit if tag in versions.KUBESPRAY else commit
         if commit != pinned:
             raise StepError(
-                f"Kubespray {tag} of {url} is commit {commit}, not {pinned}: the tag was moved, or that repository is"
-                " another; nothing of it was run. Name a mirror of the real one in kubernetes.kubespray_url"
+                f"Kubespray {tag} of {masked_text(url)} is commit {commit}, not {pinned}: the tag was moved, or that"
+                " repository is another; nothing of it was run. Name a mirror of the real one in"
+                " kubernetes.kubespray_url"
             )
     return target
 
@@ -121,5 +123,6 @@ def _under_another_name(target: Path) -> Iterator[Path]:
 def _must(done: subprocess.CompletedProcess[str], what: str) -> str:
     if done.returncode != 0:
         said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()][-_TAIL:]
-        raise StepError(f"{what} failed: " + "; ".join(said or [f"exit status {done.returncode}"]))
+        text = f"{what} failed: " + "; ".join(said or [f"exit status {done.returncode}"])
+        raise StepError(masked_text(text))  # a login may be in the address
     return done.stdout

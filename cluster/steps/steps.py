@@ -43,7 +43,9 @@ class Step:
 def preflight_step(step: Step) -> str:
     """Ask every VM whether it is fit for Kubernetes. Raises StepError with a report of all problems of all of them."""
     plays = step.plays
-    found = preflight.check(step.context.inventory, plays.log, step.settings, plays.tools.ansible, say=_progress(step))
+    found = preflight.check(
+        step.context.inventory, plays.log, step.settings, plays.tools.ansible, say=_progress(step), run=plays.look
+    )
     return _verdict(found, step)
 
 
@@ -164,6 +166,7 @@ def _checked(step: Step, group: str) -> str:
         plays.tools.ansible,
         kubeconfig=_path(str(kubernetes.kubeconfig)) if kubernetes.provisioner == "existing" else None,
         say=_progress(step),
+        run=plays.look,
     )
     return _verdict(found, step)
 

@@ -69,6 +69,15 @@ def test_a_fetch_that_failed_says_what_git_said_and_is_done_anew(tmp_path: Path)
     prepare(wanted(), tmp_path, run=Machine())
 
 
+def test_a_login_in_the_address_is_not_told(tmp_path: Path) -> None:
+    url = "https://me:swordfish@git.lan/kubespray.git"
+    said = f"fatal: unable to access '{url}/': could not resolve host"
+    with pytest.raises(StepError) as error:
+        prepare(wanted(kubespray_url=url), tmp_path, run=Machine(clone=said))
+    assert "swordfish" not in str(error.value)
+    assert "could not resolve host" in str(error.value)
+
+
 def test_an_environment_that_was_cut_off_is_made_anew(tmp_path: Path) -> None:
     with pytest.raises(StepError, match="PIP_INDEX_URL"):
         prepare(wanted(), tmp_path, run=Machine(**{"pip install": "no matching distribution"}))

@@ -78,6 +78,29 @@ def test_what_failed_is_told_with_task_host_and_message(tmp_path: Path) -> None:
     assert "swordfish" not in what.log.read_text().split("TASK [Hidden]")[1].split("TASK [One")[0].split("Origin:")[0]
 
 
+def test_no_secret_gets_into_what_is_told_of_a_failure(tmp_path: Path) -> None:
+    key = "0a" * 32
+    what = write(
+        tmp_path,
+        f"""
+        - hosts: all
+          gather_facts: false
+          tasks:
+            - name: Join with swordfish-4
+              ansible.builtin.fail:
+                msg: "join --certificate-key {key}: swordfish-4\\nUsing certificate key:\\n{key}\\n
+                  Authorization: Bearer abcdefghijkl"
+        """,
+    )
+    seen: list[Event] = []
+    outcome = play(Play(**(vars(what) | {"secrets": ["swordfish-4"]})), seen.append)
+    (failure,) = outcome.failures
+    told = [repr(failure), *map(repr, seen), what.log.read_text()]
+    for secret in ("swordfish-4", key, "abcdefghijkl"):
+        assert not [text for text in told if secret in text], secret
+    assert "Using certificate key" in failure.message
+
+
 def test_a_host_that_cannot_be_reached(tmp_path: Path) -> None:
     what = write(tmp_path, "- {hosts: all, gather_facts: false, tasks: [{name: Ping, ansible.builtin.ping: }]}\n")
     options = "-o BatchMode=yes -o ConnectTimeout=2"

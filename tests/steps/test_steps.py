@@ -158,6 +158,17 @@ def test_the_kubeconfig_is_what_the_play_wrote(cluster: Make) -> None:
     assert made.played[0].extra["kubeconfig_file"] == str(made.context.kubeconfig)
 
 
+def test_the_administrators_login_is_known_to_be_secret(cluster: Make) -> None:
+    made = cluster()
+    assert made.context.secrets == ()
+    users = [{"name": "admin", "user": {"client-key-data": "a2V5a2V5", "client-certificate-data": "Y2VydA"}}]
+    made.context.kubeconfig.write_text(yaml.safe_dump({"users": users}))
+    run(made, "control-plane")
+    assert {each.secrets for each in made.played} == {("a2V5a2V5",)}
+    made.context.kubeconfig.write_text("no: [yaml")
+    assert made.context.secrets == ()
+
+
 def test_the_inventory_says_what_the_step_reads_back(cluster: Make) -> None:
     made = cluster(kubernetes={"provisioner": "k3s"})
     environment = {"STACK": "prod", "RUN_DIR": str(made.folder), "MADE": '{"worker-1": "vm"}'}
