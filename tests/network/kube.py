@@ -107,8 +107,15 @@ class Kube:
         self.control.sh("chmod +x /usr/local/bin/etcdctl")
 
     def pod_items(self, **changes: Any) -> list[dict[str, Any]]:
-        """Return the pods: one with a network of its own on each node."""
-        return [pod_item(f"coredns-{number}", node, self.pods[node]) for number, node in enumerate(self.pods)]
+        """Return the pods: on each node one with a network of its own, and what runs on every node."""
+        items = [
+            pod_item(f"coredns-{number}", node, self.pods[node], app="kube-dns")
+            for number, node in enumerate(self.pods)
+        ]
+        for node in self.nodes:
+            for app in ("calico-node", "kube-proxy"):
+                items.append(pod_item(f"{app}-{node.name}", node.name, node.address, app=app, host_network=True))
+        return items
 
 
 def node_item(
@@ -122,11 +129,20 @@ def node_item(
     }
 
 
-def pod_item(name: str, node: str, address: str, *, ready: bool = True, waiting: str = "") -> Any:
+def pod_item(
+    name: str,
+    node: str,
+    address: str,
+    *,
+    ready: bool = True,
+    waiting: str = "",
+    app: str = "",
+    host_network: bool = False,
+) -> Any:
     state: dict[str, Any] = {"waiting": {"reason": waiting}} if waiting else {"running": {}}
     return {
-        "metadata": {"name": name, "namespace": "kube-system"},
-        "spec": {"nodeName": node},
+        "metadata": {"name": name, "namespace": "kube-system", "labels": {"k8s-app": app}},
+        "spec": {"nodeName": node, "hostNetwork": host_network},
         "status": {
             "phase": "Pending" if waiting else "Running",
             "podIP": address,

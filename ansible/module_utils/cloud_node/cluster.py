@@ -104,6 +104,7 @@ def _pod(item: Item) -> dict[str, Any]:
     return {
         "namespace": item["metadata"]["namespace"],
         "name": item["metadata"]["name"],
+        "app": (item["metadata"].get("labels") or {}).get("k8s-app", ""),
         "node": spec.get("nodeName", ""),
         "phase": status.get("phase", "Unknown"),
         "ready": bool(containers) and all(each.get("ready") for each in containers),
