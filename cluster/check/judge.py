@@ -19,17 +19,17 @@ CONTROL_PLANE = "kube_control_plane"
 
 DNS_APP = "kube-dns"
 ON_EACH_NODE = {"kube-proxy": "services reach nobody from there", "calico-node": "pods there have no network"}
-"""Of a cluster of Kubespray's or kubeadm's, what runs on each node, by its label k8s-app. k3s has both within itself."""
+"""Of a cluster of Kubespray's or kubeadm's, what runs on each node, by its label k8s-app. k3s has both in itself."""
 
 
 @dataclass(frozen=True)
 class Wanted:
     """Which nodes have to be there, with which version of kubelet.
 
-    ``apps``: what has to run on each of them; ``etcd``: control plane -> its address, where each has a member of etcd
-    that can be asked for. ``partly``: the cluster's other nodes are still to come, so only what runs on these is judged. ``foreign``: the
-    cluster is somebody else's: all its nodes are looked at, the version by its minor, and what is not well is theirs
-    to mend: a warning, as long as one node is Ready.
+    ``apps``: what has to run on each of them. ``etcd``: control plane -> its address, where each has a member of etcd
+    that can be asked for. ``partly``: the cluster's other nodes are still to come, so only what runs on these is
+    judged. ``foreign``: the cluster is somebody else's: all its nodes are looked at, the version by its minor, and what
+    is not well is theirs to mend: a warning, as long as one node is Ready.
     """
 
     nodes: tuple[str, ...]
@@ -41,7 +41,7 @@ class Wanted:
 
     @classmethod
     def of(cls, settings: Settings, group: str) -> Wanted:
-        """Return what is wanted once a step is through: ``kube_control_plane``, only those; ``kube_node``, all nodes."""
+        """Return what is wanted after a step: ``kube_control_plane``, of those only; ``kube_node``, of all nodes."""
         provisioner = settings.kubernetes.provisioner
         control_planes = {machine.name: str(machine.address) for machine in settings.by_role("control-plane")}
         every = tuple(machine.name for machine in settings.machines)
@@ -117,7 +117,7 @@ def _other_version(wanted: Wanted) -> str:
 
 
 def _etcd(found: Cluster, wanted: Wanted) -> Iterator[Problem]:
-    """Yield members that are ill, and where members and control planes are not the same: one more is one that is dead."""
+    """Yield members that are ill, and where members and control planes are not the same; one too many is dead."""
     there = {member.endpoint: member for member in found.etcd or ()}
     for name, address in wanted.etcd.items() if found.etcd is not None else ():
         if there.pop(f"https://{address}:2379", None) is None:

@@ -20,8 +20,8 @@ class KubeNode:
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod; ``waiting``: reasons of containers that do not run, ``unschedulable``: why it has no node yet, ``app``: its
-    label k8s-app, which says what of the system it is."""
+    """A pod; ``waiting``: reasons of containers that do not run, ``unschedulable``: why it has no node yet, ``app``:
+    its label k8s-app, which says what of the system it is."""
 
     namespace: str
     name: str

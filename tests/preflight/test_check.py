@@ -32,11 +32,11 @@ def pod(name: str, where: str = "worker-1", **changes: Any) -> Pod:
     return replace(Pod("kube-system", name, where, "Running", True, False, "10.233.64.9"), **changes)
 
 
-SYSTEM = tuple(
-    pod(f"{app}-{name}", name, app=app, host_network=True, address="")
-    for app in ("calico-node", "kube-proxy")
-    for name in ALL
-) + (pod("coredns", app="kube-dns"),)
+SYSTEM = (
+    *(pod(f"calico-node-{name}", name, app="calico-node", host_network=True, address="") for name in ALL),
+    *(pod(f"kube-proxy-{name}", name, app="kube-proxy", host_network=True, address="") for name in ALL),
+    pod("coredns", app="kube-dns"),
+)
 """What runs in any cluster."""
 
 
