@@ -90,7 +90,7 @@ def play(what: Play, watch: Callable[[Event], None] = lambda _: None) -> Outcome
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), words[0])
     what.log.parent.mkdir(parents=True, exist_ok=True)
     collected = _Collected(watch, what.secrets)
-    with _events_to(collected) as number, _private(what.log) as log:
+    with _events_to(collected) as number, private(what.log) as log:
         try:
             process = subprocess.Popen(
                 [*LEASH, *words],
@@ -129,7 +129,7 @@ def inherited(number: int) -> Iterator[None]:
         _INHERITED.remove(number)
 
 
-def _private(path: Path) -> IO[str]:
+def private(path: Path) -> IO[str]:
     """Open a log to append to that nobody else may read: masking knows what it has been told, not all there is."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "a", encoding="utf-8")
 

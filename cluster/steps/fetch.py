@@ -7,6 +7,7 @@ stacks may share the cache and come up side by side.
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from filelock import FileLock
 
 from cluster import versions
 from cluster.ansible.mask import masked_text
-from cluster.ansible.run import LEASH
+from cluster.ansible.run import LEASH, private
 from cluster.settings.model import Kubernetes
 from cluster.steps.errors import StepError
 
@@ -35,6 +36,19 @@ def run(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*LEASH, *words], capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
 
+def _logged(run: Run, log: Path) -> Run:
+    """Return a runner that appends each command and all that it says to a log."""
+
+    def logged(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        done = run(words)
+        said = f"$ {shlex.join(words)}\n{done.stdout}{done.stderr}(exit status {done.returncode})\n"
+        with private(log) as file:
+            file.write(masked_text(said))
+        return done
+
+    return logged
+
+
 @dataclass(frozen=True)
 class Tools:
     """``ansible``: the folder with ansible-playbook. ``kubespray``: Kubespray's folder, None where it is not used."""
@@ -43,9 +57,13 @@ class Tools:
     kubespray: Path | None = None
 
 
-def prepare(kubernetes: Kubernetes, cache: Path, *, run: Run = run) -> Tools:
-    """Return what plays need, fetched where it is not in the cache yet. Raises StepError with the remedy."""
+def prepare(kubernetes: Kubernetes, cache: Path, log: Path, *, run: Run = run) -> Tools:
+    """Return what plays need, fetched where it is not in the cache yet; what git and pip say goes to the log as well.
+
+    Raises StepError with the remedy.
+    """
     cache.mkdir(parents=True, exist_ok=True)
+    run = _logged(run, log)
     with FileLock(cache / ".lock"):
         if kubernetes.provisioner != "kubespray":
             core = versions.ANSIBLE_CORE

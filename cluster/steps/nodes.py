@@ -36,10 +36,11 @@ class Node:
 @dataclass(frozen=True)
 class Installed:
     """What is on a host, versions without v: the kubelet in place, and the API server that its manifest names; each
-    empty where there is none."""
+    empty where there is none. ``provisioner``: whose files are there, also where it has not come to its end."""
 
     kubelet: str = ""
     api: str = ""
+    provisioner: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ def read(told: Mapping[str, Mapping[str, Any]]) -> Standing:
     nodes: dict[str, Node] = {}
     for host, values in told.items():
         installed = values.get("installed") or {}
-        found[host] = Installed(_plain(installed.get("kubernetes")), _plain(installed.get("api")))
+        by = str(installed.get("provisioner") or "")
+        found[host] = Installed(_plain(installed.get("kubernetes")), _plain(installed.get("api")), by)
         for raw in values.get("nodes") or []:
             node = Node(
                 name=str(raw.get("name", "")),

@@ -59,7 +59,7 @@ class Plays:
     def _run(self, what: Play) -> Outcome:
         outcome = self.look(what, Progress(self.step))
         if not outcome.done:
-            raise StepError(explain(self.step, outcome, self.context))
+            raise StepError(explain(outcome, self.context))
         return outcome
 
     def look(self, what: Play, watch: Callable[..., None] = lambda _: None) -> Outcome:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from cluster import check, preflight
-from cluster.ansible import Task
+from cluster.ansible import Task, play
 from cluster.report import Report
 from cluster.settings.model import Settings
 from cluster.steps import fetch, nodes
 from cluster.steps.context import Context
-from cluster.steps.errors import StepError
-from cluster.steps.plays import Plays
+from cluster.steps.errors import StepError, StepRefusedError
+from cluster.steps.failure import failed, other_provisioner
+from cluster.steps.plays import Plays, Run
 from cluster.steps.progress import Progress
 from cluster.steps.provisioners import PROVISIONERS
 from cluster.upgrades import note
@@ -53,6 +54,7 @@ def control_plane(step: Step) -> str:
     """Make the control planes and etcd, or bring them to the version that is wanted."""
     hosts = [machine.name for machine in step.settings.by_role("control-plane")]
     standing, wanted = _standing(step), version(step.settings)
+    _same_provisioner(step, standing)
     installed = nodes.versions(standing, hosts)
     for each in installed:
         _allowed(each, wanted)
@@ -121,13 +123,21 @@ STEPS: Mapping[str, Callable[[Step], str]] = {
 
 
 def run(
-    name: str, context: Context, say: Callable[[str], None], *, prepare: Callable[..., fetch.Tools] = fetch.prepare
+    name: str,
+    context: Context,
+    say: Callable[[str], None],
+    *,
+    prepare: Callable[..., fetch.Tools] = fetch.prepare,
+    play: Run = play,
 ) -> str:
-    """Run a step and return what to print. Raises StepError."""
+    """Run a step and return what to print. Raises StepError: which step, what failed, the log, how to go on."""
     log = context.log(name)
     say(f"{name}: log {log}")
-    tools = prepare(context.settings.kubernetes, context.cache)
-    return STEPS[name](Step(name, context, Plays(name, context, tools, log), say))
+    try:
+        tools = prepare(context.settings.kubernetes, context.cache, log)
+        return STEPS[name](Step(name, context, Plays(name, context, tools, log, play), say))
+    except StepError as error:
+        raise failed(name, error, context, log) from None
 
 
 def version(settings: Settings) -> str:
@@ -141,10 +151,19 @@ def _standing(step: Step) -> nodes.Standing:
     return nodes.read(step.plays.ours("installed.yml").told)
 
 
+def _same_provisioner(step: Step, standing: nodes.Standing) -> None:
+    others: dict[str, list[str]] = {}
+    for name, host in standing.hosts.items():
+        if host.provisioner not in ("", step.settings.kubernetes.provisioner):
+            others.setdefault(host.provisioner, []).append(name)
+    if others:
+        raise other_provisioner(step.context, others)
+
+
 def _allowed(installed: str, wanted: str) -> None:
     rule = upgrade_step(installed, wanted)
     if not rule.allowed:
-        raise StepError(f"kubernetes.version: {wanted} {rule.reason}; {rule.remedy}; nothing was changed")
+        raise StepRefusedError(f"kubernetes.version: {wanted} {rule.reason}; {rule.remedy}; nothing was changed")
 
 
 def _marks(step: Step) -> dict[str, str]:
@@ -183,11 +202,7 @@ def _path(text: str) -> Path:
 
 def _verdict(report: Report, step: Step) -> str:
     if not report.ok:
-        stack = step.context.stack
-        raise StepError(
-            f"kubernetes step {step.name} failed for stack {stack}\n{report}\n"
-            f"then: pulumi up --stack {stack} (it goes on from this step)"
-        )
+        raise StepError(str(replace(report, log="")))  # the log is named once, for all errors
     return str(report)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.ansible.conftest import Worlds
 from tests.ansible.test_kubeadm import install
-from tests.ansible.world import World, executable
+from tests.ansible.world import World, executable, put
 
 INSTALLED, MARK, REMOVE = "installed.yml", "mark_nodes.yml", "remove_nodes.yml"
 
@@ -135,3 +135,24 @@ def test_kubelet_of_kubespray_is_told_with_its_version(world: Worlds) -> None:
     executable(made.file("cp-1", "/usr/local/bin/kubelet"), made.script("kubelet", "1.33.5"))
     told = made.play(INSTALLED).told["cp-1"]["installed"]
     assert told == {"kubernetes": "1.33.5", "api": "", "runtime": "", "provisioner": "kubespray"}
+
+
+def test_what_a_provisioner_left_early_on_is_told_as_its(world: Worlds) -> None:
+    """Kubespray has its etcd run long before a kubelet has joined."""
+    made = world(control_planes=3, workers=1)
+    left = {
+        "cp-1": "/etc/systemd/system/etcd.service",
+        "cp-2": "/etc/etcd.env",
+        "cp-3": "/etc/systemd/system/k3s.service",
+        "worker-1": "/var/lib/inference-cloud/placed.json",
+    }
+    for name, path in left.items():
+        put(made.file(name, path), b"")
+    told = {name: values["installed"] for name, values in made.play(INSTALLED).told.items()}
+    assert {name: each["provisioner"] for name, each in told.items()} == {
+        "cp-1": "kubespray",
+        "cp-2": "kubespray",
+        "cp-3": "k3s",
+        "worker-1": "kubeadm",
+    }
+    assert {each["kubernetes"] for each in told.values()} == {""}

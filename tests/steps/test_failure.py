@@ -9,7 +9,9 @@ import pytest
 from cluster.ansible import Failure, Outcome
 from cluster.remedies.kubernetes import FAULTS
 from cluster.steps.context import Context
+from cluster.steps.errors import StepError, StepRefusedError
 from cluster.steps.failure import causes, component, explain, known
+from cluster.steps.failure import failed as shown
 from tests.components.samples import raw, settings
 
 # (fault, text, a word of the remedy). From the sources that the table names.
@@ -69,7 +71,9 @@ def test_every_entry_is_met_and_named_once() -> None:
 def test_the_message_says_where_why_and_what_to_do(context: Context, tmp_path: Path) -> None:
     path = "/x/kubespray/roles/download/tasks/download_file.yml:90"
     failure = failed(message="The checksum for /tmp/releases/runc did not match a; it was b", path=path)
-    text = explain("workers", Outcome(2, (failure,), {}, tmp_path / "log"), context)
+    (tmp_path / "log").touch()
+    error = StepError(explain(Outcome(2, (failure,), {}, tmp_path / "log"), context))
+    text = str(shown("workers", error, context, tmp_path / "log"))
     lines = text.splitlines()
     assert lines[0] == "kubernetes step workers failed for stack prod"
     assert lines[1] == "worker-1: downloads: failed at: Install packages"
@@ -77,12 +81,26 @@ def test_the_message_says_where_why_and_what_to_do(context: Context, tmp_path: P
     assert "why: a download is not" in lines[3]
     assert "do: run the same again" in lines[4]
     assert f"log: {tmp_path / 'log'}" in lines
-    assert "kubernetes.provisioner: kubeadm" in text
+    assert lines[-2] == "then: pulumi up --stack prod (it goes on from this step)"
+    assert lines[-1].startswith("to go on without Kubespray: pulumi destroy --stack prod --target ")
+    assert "kubernetes.provisioner: kubeadm (for development: k3s with kubernetes.k3s: v1.34.3+k3s1)" in lines[-1]
+
+
+def test_the_way_without_kubespray_names_every_line(tmp_path: Path) -> None:
+    sections = raw() | {"kubernetes": {"kubespray_folder": "/srv/kubespray"}}
+    context = Context("prod", tmp_path, tmp_path, settings(sections))
+    assert "take kubernetes.kubespray_folder out" in str(shown("workers", StepError("x"), context, tmp_path / "log"))
+
+
+def test_a_refusal_has_no_way_round_it(context: Context, tmp_path: Path) -> None:
+    error = shown("control-plane", StepRefusedError("1.36 is too much"), context, tmp_path / "log")
+    assert isinstance(error, StepRefusedError)
+    assert str(error) == "kubernetes step control-plane failed for stack prod\n1.36 is too much"
 
 
 def test_forty_nodes_with_one_mistake_are_one_mistake(context: Context, tmp_path: Path) -> None:
     many = tuple(failed(host=f"worker-{n}", message="Missing sudo password") for n in range(40))
-    text = explain("preflight", Outcome(2, many, {}, tmp_path / "log"), context)
+    text = str(shown("preflight", StepError(explain(Outcome(2, many, {}, tmp_path), context)), context, tmp_path))
     assert text.count("Missing sudo password") == 1
     assert "worker-0, worker-1" in text
     assert len(causes(many)) == 1
@@ -92,7 +110,7 @@ def test_forty_nodes_with_one_mistake_are_one_mistake(context: Context, tmp_path
 def test_a_play_that_never_began_shows_the_end_of_its_log(context: Context, tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("x\n" * 100_000 + "ERROR! the playbook: cluster.yml could not be found\n")
-    text = explain("workers", Outcome(1, (), {}, log), context)
+    text = explain(Outcome(1, (), {}, log), context)
     assert "status 1" in text
     assert "the playbook: cluster.yml could not be found" in text
     assert len(text) < 1500
@@ -100,7 +118,7 @@ def test_a_play_that_never_began_shows_the_end_of_its_log(context: Context, tmp_
 
 def test_an_unreachable_node_is_said_to_be_one(context: Context, tmp_path: Path) -> None:
     failure = Failure("gpu-1", "Gathering Facts", "Failed to connect to the host via ssh: timed out", unreachable=True)
-    text = explain("control-plane", Outcome(4, (failure,), {}, tmp_path / "log"), context)
+    text = explain(Outcome(4, (failure,), {}, tmp_path / "log"), context)
     assert "gpu-1: this step: cannot be reached" in text
 
 
@@ -120,4 +138,4 @@ def test_the_part_of_kubernetes_that_failed(path: str, task: str, name: str) -> 
 
 def test_k3s_has_nothing_to_fall_back_to(tmp_path: Path) -> None:
     context = Context("dev", tmp_path, tmp_path, settings(raw() | {"kubernetes": {"provisioner": "k3s"}}))
-    assert "provisioner:" not in explain("workers", Outcome(2, (failed(),), {}, tmp_path / "log"), context)
+    assert "provisioner:" not in str(shown("workers", StepError("x"), context, tmp_path / "log"))

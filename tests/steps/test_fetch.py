@@ -46,7 +46,7 @@ def wanted(**more: Any) -> Kubernetes:
 def test_kubespray_is_fetched_once(tmp_path: Path) -> None:
     machine = Machine()
     for _ in range(2):
-        tools = prepare(wanted(), tmp_path, run=machine)
+        tools = prepare(wanted(), tmp_path, tmp_path / "log", run=machine)
     assert tools.kubespray == tmp_path / f"kubespray-{TAG}"
     assert tools.ansible == tmp_path / f"kubespray-{TAG}.venv" / "bin"
     assert sum("clone" in line for line in machine.ran) == 1
@@ -58,31 +58,31 @@ def test_a_tag_that_was_moved_is_refused_and_not_kept(tmp_path: Path) -> None:
     machine = Machine()
     machine.commit = "0" * 40
     with pytest.raises(StepError, match="the tag was moved"):
-        prepare(wanted(), tmp_path, run=machine)
+        prepare(wanted(), tmp_path, tmp_path / "log", run=machine)
     assert not list(tmp_path.glob("kubespray*"))
 
 
 def test_a_fetch_that_failed_says_what_git_said_and_is_done_anew(tmp_path: Path) -> None:
     with pytest.raises(StepError, match=r"fetching https://git.lan/kubespray.git .* failed: could not resolve host"):
-        prepare(wanted(), tmp_path, run=Machine(clone="could not resolve host"))
+        prepare(wanted(), tmp_path, tmp_path / "log", run=Machine(clone="could not resolve host"))
     assert not (tmp_path / f"kubespray-{TAG}").exists()
-    prepare(wanted(), tmp_path, run=Machine())
+    prepare(wanted(), tmp_path, tmp_path / "log", run=Machine())
 
 
 def test_a_login_in_the_address_is_not_told(tmp_path: Path) -> None:
     url = "https://me:swordfish@git.lan/kubespray.git"
     said = f"fatal: unable to access '{url}/': could not resolve host"
     with pytest.raises(StepError) as error:
-        prepare(wanted(kubespray_url=url), tmp_path, run=Machine(clone=said))
+        prepare(wanted(kubespray_url=url), tmp_path, tmp_path / "log", run=Machine(clone=said))
     assert "swordfish" not in str(error.value)
     assert "could not resolve host" in str(error.value)
 
 
 def test_an_environment_that_was_cut_off_is_made_anew(tmp_path: Path) -> None:
     with pytest.raises(StepError, match="PIP_INDEX_URL"):
-        prepare(wanted(), tmp_path, run=Machine(**{"pip install": "no matching distribution"}))
+        prepare(wanted(), tmp_path, tmp_path / "log", run=Machine(**{"pip install": "no matching distribution"}))
     machine = Machine()
-    prepare(wanted(), tmp_path, run=machine)
+    prepare(wanted(), tmp_path, tmp_path / "log", run=machine)
     assert any("-m venv" in line for line in machine.ran)
 
 
@@ -91,23 +91,23 @@ def test_a_folder_is_used_as_it_is_if_its_version_is_the_one(tmp_path: Path) -> 
     folder.mkdir()
     (folder / "galaxy.yml").write_text(f"namespace: kubernetes_sigs\nversion: {TAG.removeprefix('v')}\n")
     machine = Machine()
-    tools = prepare(wanted(kubespray_folder=str(folder)), tmp_path / "cache", run=machine)
+    tools = prepare(wanted(kubespray_folder=str(folder)), tmp_path / "cache", tmp_path / "log", run=machine)
     assert tools.kubespray == folder
     assert not any("git" in line.split()[0] for line in machine.ran)
     (folder / "galaxy.yml").write_text("version: 2.10.0\n")
     with pytest.raises(StepError, match=r"holds Kubespray 2.10.0, not"):
-        prepare(wanted(kubespray_folder=str(folder)), tmp_path / "cache", run=machine)
+        prepare(wanted(kubespray_folder=str(folder)), tmp_path / "cache", tmp_path / "log", run=machine)
 
 
 def test_a_folder_that_is_no_checkout_is_named(tmp_path: Path) -> None:
     with pytest.raises(StepError, match="no checkout of Kubespray"):
-        prepare(wanted(kubespray_folder=str(tmp_path / "nowhere")), tmp_path / "cache", run=Machine())
+        prepare(wanted(kubespray_folder=str(tmp_path / "nowhere")), tmp_path / "cache", tmp_path / "log", run=Machine())
 
 
 @pytest.mark.parametrize("provisioner", ["k3s", "kubeadm"])
 def test_the_others_need_ansible_alone(tmp_path: Path, provisioner: str) -> None:
     machine = Machine()
-    tools = prepare(wanted(provisioner=provisioner), tmp_path, run=machine)
+    tools = prepare(wanted(provisioner=provisioner), tmp_path, tmp_path / "log", run=machine)
     assert tools.kubespray is None
     assert any(f"ansible-core=={versions.ANSIBLE_CORE}" in line for line in machine.ran)
     assert not any("git" in line.split()[0] for line in machine.ran)
@@ -134,9 +134,9 @@ def test_a_real_repository_with_a_tag(tmp_path: Path, monkeypatch: pytest.Monkey
         return run(words) if words[0] == "git" else played(words)
 
     with pytest.raises(StepError, match=f"is commit {commit}"):
-        prepare(wanted(kubespray_url=str(source)), tmp_path / "cache", run=some)
+        prepare(wanted(kubespray_url=str(source)), tmp_path / "cache", tmp_path / "log", run=some)
     pinned = {TAG: versions.KUBESPRAY[TAG].__class__(**(vars(versions.KUBESPRAY[TAG]) | {"commit": commit}))}
     monkeypatch.setattr(versions, "KUBESPRAY", pinned)
-    tools = prepare(wanted(kubespray_url=str(source)), tmp_path / "cache", run=some)
+    tools = prepare(wanted(kubespray_url=str(source)), tmp_path / "cache", tmp_path / "log", run=some)
     assert tools.kubespray is not None
     assert (tools.kubespray / "requirements.txt").exists()

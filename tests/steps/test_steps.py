@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 import yaml
 
-from cluster.ansible import Failure
+from cluster.ansible import Failure, Outcome, Play
 from cluster.report import Problem, Report
-from cluster.steps import steps
-from cluster.steps.errors import StepError
+from cluster.steps import fetch, steps
+from cluster.steps.errors import StepError, StepRefusedError
+from cluster.steps.fetch import Tools
 from cluster.steps.plays import Plays
 from cluster.steps.steps import Step
 from tests.steps.conftest import Cluster
@@ -22,9 +24,7 @@ PROVISIONERS = ("kubespray", "kubeadm", "k3s")
 
 
 def run(cluster: Cluster, name: str) -> str:
-    context = cluster.context
-    plays = Plays(name, context, cluster.prepare(), context.log(name), run=cluster.play)
-    return steps.STEPS[name](Step(name, context, plays, lambda _: None))
+    return steps.run(name, cluster.context, lambda _: None, prepare=cluster.prepare, play=cluster.play)
 
 
 def installed(cluster: Cluster, version: str = "1.34.3", *, made: Mapping[str, str] | None = None) -> None:
@@ -206,7 +206,6 @@ def test_what_a_look_finds_ends_the_step_with_all_of_it(
     text = str(error.value)
     assert text.startswith(f"kubernetes step {name} failed for stack prod\nlook: 3 problems")
     assert text.count("swapoff") == 3
-    assert "log: /log" in text
     assert "Traceback" not in text
 
 
@@ -229,3 +228,57 @@ def test_an_existing_cluster_is_asked_with_its_kubeconfig(
     given.write_text("secret")
     assert run(made, "kubeconfig") == "secret"
     assert made.context.kubeconfig.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("name", ["control-plane", "control-plane-check"])
+def test_a_failed_step_names_its_log_and_the_way_without_kubespray(
+    cluster: Make, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    made = cluster()
+    problem = Problem("control-1", "pod kube-system/etcd", "CrashLoopBackOff", "Running", "kubectl logs")
+    found = Report.of("look", ["control-1"], [problem], log="/elsewhere")
+    monkeypatch.setattr(steps.check, "check", lambda *_, **__: found)
+    made.fails = {"cluster.yml": Failure("control-1", "Install", "etcd cluster is unhealthy")}
+
+    def play(what: Play, watch: Callable[..., None]) -> Outcome:
+        what.log.touch()
+        return made.play(what, watch)
+
+    made.context.log(name).touch()
+    with pytest.raises(StepError) as error:
+        steps.run(name, made.context, lambda _: None, prepare=made.prepare, play=play)
+    text = str(error.value)
+    assert text.count("kubernetes step") == text.count("go on without Kubespray") == 1
+    assert "etcd" in text
+    assert ("\nlog: " in text) == (name == "control-plane")
+
+
+def test_kubespray_that_cannot_be_fetched_leaves_a_log_and_the_way_without_it(cluster: Make) -> None:
+    made = cluster()
+
+    def prepare(*words: Any) -> Tools:
+        return fetch.prepare(*words, run=lambda line: CompletedProcess(list(line), 128, "", "could not resolve host"))
+
+    with pytest.raises(StepError) as error:
+        steps.run("control-plane", made.context, lambda _: None, prepare=prepare, play=made.play)
+    text = str(error.value)
+    assert "fetching https://github.com/kubernetes-sigs/kubespray.git v2.30.0 failed: could not resolve host" in text
+    assert "kubernetes.provisioner: kubeadm" in text
+    (log,) = [line.removeprefix("log: ") for line in text.splitlines() if line.startswith("log: ")]
+    assert "$ git clone" in Path(log).read_text()
+    assert Path(log).stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("wanted", ["kubeadm", "k3s"])
+def test_nothing_is_played_over_what_another_provisioner_left(cluster: Make, wanted: str) -> None:
+    made = cluster(kubernetes={"provisioner": wanted})
+    # Kubespray failed early: its etcd runs, no kubelet has joined.
+    made.told = {"control-1": {"installed": {"kubernetes": "", "provisioner": "kubespray"}, "nodes": []}}
+    with pytest.raises(StepRefusedError) as error:
+        run(made, "control-plane")
+    assert made.lines == []
+    text = str(error.value)
+    assert f"kubernetes.provisioner: {wanted}, but control-1 has what kubespray left" in text
+    assert "pulumi destroy --stack prod --target '**$cloud:kubernetes:Machine$**' --target-dependents" in text
+    assert "nothing was changed" in text
+    assert "to go on without" not in text

@@ -9,8 +9,6 @@ import pytest
 
 from cluster.steps import steps
 from cluster.steps.errors import StepError
-from cluster.steps.plays import Plays
-from cluster.steps.steps import Step
 from tests.steps.conftest import Cluster
 from tests.steps.kubespray import Host, KilledError, Site
 
@@ -34,9 +32,7 @@ def site(made: Cluster, **more: int) -> Site:
 def run(made: Cluster, there: Site) -> None:
     """Run both steps, as an update does: the second one only after the first."""
     for name in ("control-plane", "workers"):
-        context = made.context
-        plays = Plays(name, context, made.prepare(), context.log(name), run=there.play)
-        steps.STEPS[name](Step(name, context, plays, lambda _: None))
+        steps.run(name, made.context, lambda _: None, prepare=made.prepare, play=there.play)
 
 
 def whole(there: Site) -> bool:
