@@ -40,6 +40,7 @@ class Play:
     """A playbook to run.
 
     ``playbook`` is looked for from ``folder``, where its ansible.cfg and roles lie (ours, or Kubespray's checkout).
+    ``first`` is an inventory that is read before: who is in a group there comes first in it.
     ``ansible`` is the folder with ``ansible-playbook`` in it, None: the one on PATH. ``extra`` holds ``--extra-vars``.
     """
 
@@ -47,6 +48,7 @@ class Play:
     inventory: Path
     log: Path
     folder: Path = PLAYBOOKS
+    first: Path | None = None
     ansible: Path | None = None
     limit: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -56,7 +58,8 @@ class Play:
     def command(self) -> list[str]:
         """Return the command line."""
         program = str(self.ansible / "ansible-playbook") if self.ansible else "ansible-playbook"
-        line = [program, "-i", str(self.inventory.absolute()), self.playbook]
+        before = ["-i", str(self.first.absolute())] if self.first else []
+        line = [program, *before, "-i", str(self.inventory.absolute()), self.playbook]
         line += ["--limit", self.limit] if self.limit else []
         line += ["--extra-vars", json.dumps(dict(self.extra))] if self.extra else []
         return [*line, *self.words]

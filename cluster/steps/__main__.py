@@ -41,8 +41,12 @@ def _run(words: list[str]) -> int:
 
     run_dir = Path(os.environ.get("RUN_DIR", ""))
     if words == ["inventory"]:
+        from cluster.steps.left import remember
+
+        files = json.load(sys.stdin)
         with turn(run_dir, "inventory", _say):
-            write(run_dir / "inventory", json.load(sys.stdin))
+            remember(run_dir, files)
+            write(run_dir / "inventory", files)
         return 0
     from cluster.steps.context import Context
     from cluster.steps.steps import STEPS, run

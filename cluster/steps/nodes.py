@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from cluster.steps.context import Context
 
 WORKER_ROLES = frozenset({"worker", "gpu-worker"})
+CONTROL_PLANE_ROLE = "control-plane"
 
 
 @dataclass(frozen=True)
@@ -68,17 +69,42 @@ class Standing:
 @dataclass(frozen=True)
 class Work:
     """What is to be done with workers: ``join`` (nothing there yet), ``again`` (made differently, or not Ready),
-    ``upgrade`` (an older Kubernetes), ``remove`` (ours, and no longer wanted)."""
+    ``upgrade`` (an older Kubernetes), ``remove`` (ours, and no longer wanted), ``gone`` (of those that join: the API
+    knows a node of that name, whose VM was another one)."""
 
     join: tuple[str, ...] = ()
     again: tuple[str, ...] = ()
     upgrade: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
 
     @property
     def nothing(self) -> bool:
         """Whether all is as it should be."""
         return not (self.join or self.again or self.upgrade or self.remove)
+
+
+@dataclass(frozen=True)
+class Planes:
+    """Control planes: ``there`` have a cluster, ``new`` have nothing yet; ``gone`` of these have a node in the API that
+    was another VM's; ``remove`` are ours in the API, and no longer wanted. ``unfinished``: what was begun with one of
+    them is not known to have come to its end, whatever their versions say."""
+
+    there: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    unfinished: bool = False
+
+    @property
+    def ordered(self) -> tuple[str, ...]:
+        """All that are wanted, those with a cluster first: where others are told by the first, it must have one."""
+        return (*self.there, *self.new)
+
+    @property
+    def changed(self) -> bool:
+        """Whether the members of a cluster that stands are to be others."""
+        return bool(self.there and (self.new or self.remove))
 
 
 def read(told: Mapping[str, Mapping[str, Any]]) -> Standing:
@@ -122,8 +148,27 @@ def work(wanted: Mapping[str, str], version: str, standing: Standing) -> Work:
             upgrade.append(name)
         elif node.made != marked or not node.ready:
             again.append(name)
-    remove = [node.name for node in standing.nodes.values() if node.role in WORKER_ROLES and node.name not in wanted]
-    return Work(tuple(join), tuple(again), tuple(upgrade), tuple(sorted(remove)))
+    gone = [name for name in join if name in standing.nodes and name in standing.hosts]  # one that answered
+    remove = _unwanted(standing, WORKER_ROLES, wanted)
+    return Work(tuple(join), tuple(again), tuple(upgrade), remove, tuple(gone))
+
+
+def planes(wanted: Sequence[str], standing: Standing) -> Planes:
+    """Return what there is of the control planes ``wanted``, and which others have to go."""
+    hosts = {name: standing.hosts.get(name, Installed()) for name in wanted}
+    # One that was cut off after its kubelet has joined has no API server to be told what to run yet.
+    there = [name for name, host in hosts.items() if host.kubelet and (host.api or host.provisioner == "k3s")]
+    new = [name for name in wanted if name not in there]
+    gone = [name for name in new if name in standing.nodes and name in standing.hosts and not hosts[name].kubelet]
+    remove = _unwanted(standing, {CONTROL_PLANE_ROLE}, wanted)
+    return Planes(tuple(there), tuple(new), tuple(gone), remove, any(map(standing.upgrading, wanted)))
+
+
+def _unwanted(standing: Standing, roles: Container[str], wanted: Container[str]) -> tuple[str, ...]:
+    """Return the nodes that count as ours, by the label that we give them, in a role in which they are not wanted."""
+    return tuple(
+        sorted(node.name for node in standing.nodes.values() if node.role in roles and node.name not in wanted)
+    )
 
 
 def versions(standing: Standing, hosts: Sequence[str]) -> list[str]:

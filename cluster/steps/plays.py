@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from cluster.ansible import Outcome, Play, play
 from cluster.steps.context import Context
@@ -26,6 +28,15 @@ class Plays:
     tools: Tools
     log: Path
     run: Run = field(default=play)
+    order: Path | None = None
+
+    def led_by(self, names: Sequence[str]) -> Plays:
+        """Return the same plays for Kubespray with the control planes in another order than the inventory's."""
+        path = self.context.inventory.with_name("order.yaml")
+        hosts = dict.fromkeys(names)
+        groups = {"kube_control_plane": {"hosts": hosts}, "etcd": {"hosts": hosts}}
+        path.write_text(yaml.safe_dump({"all": {"children": groups}}, sort_keys=False), encoding="utf-8")
+        return replace(self, order=path)
 
     def ours(self, playbook: str, *, limit: str = "", **extra: Any) -> Outcome:
         """Run a playbook of ours. Raises StepError with what failed."""
@@ -48,6 +59,7 @@ class Plays:
                 playbook=playbook,
                 inventory=self.context.inventory,
                 log=self.log,
+                first=self.order,
                 folder=self.tools.kubespray,
                 ansible=self.tools.ansible,
                 limit=limit,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from cluster.steps.nodes import Work
+from cluster.steps.nodes import Planes, Work
 from cluster.steps.plays import Plays
 
 CONTROL_PLANE = "kube_control_plane"
@@ -14,7 +14,10 @@ CONTROL_PLANE = "kube_control_plane"
 class Provisioner(Protocol):
     """Playbooks that may all be run again: what is there already stays as it is."""
 
-    def control_planes(self, plays: Plays, hosts: Sequence[str], *, upgrade: bool) -> None:
+    def before(self, plays: Plays, planes: Planes) -> None:
+        """Do what has to be done before control planes leave the cluster, or are made."""
+
+    def control_planes(self, plays: Plays, planes: Planes, *, upgrade: bool) -> None:
         """Make the control planes and etcd, or bring them to a newer version, one after the other."""
 
     def workers(self, plays: Plays, work: Work) -> None:
@@ -33,13 +36,25 @@ class Kubespray:
     stand around it: what is begun is written onto the nodes, and seen to at the end.
     """
 
-    def control_planes(self, plays: Plays, hosts: Sequence[str], *, upgrade: bool) -> None:
-        """Make or upgrade the control planes and etcd."""
-        if upgrade:
-            self._upgrade(plays, hosts, f"{CONTROL_PLANE}:etcd")
-            return
-        plays.kubespray("playbooks/facts.yml")
-        plays.kubespray("cluster.yml", limit=f"{CONTROL_PLANE}:etcd")
+    def before(self, plays: Plays, planes: Planes) -> None:
+        """Write down that members of etcd come or go: cut off, nobody could tell that the API servers know of it."""
+        if planes.changed:
+            plays.ours("upgrade_begin.yml", upgraded=list(planes.there))
+
+    def control_planes(self, plays: Plays, planes: Planes, *, upgrade: bool) -> None:
+        """Make or upgrade the control planes and etcd.
+
+        The first of the group is the one that makes certificates and begins the cluster, and so has to be one that
+        stands: a new one in its place would begin another. Where members of etcd come or go, the API servers are told
+        of it by an upgrade to the same version (docs/operations/nodes.md).
+        """
+        plays = plays.led_by(planes.ordered) if planes.there and planes.new else plays
+        limit = f"{CONTROL_PLANE}:etcd"
+        if not upgrade:
+            plays.kubespray("playbooks/facts.yml")
+            plays.kubespray("cluster.yml", limit=limit)
+        if upgrade or planes.changed or planes.unfinished:
+            self._upgrade(plays, planes.ordered, limit)
 
     def workers(self, plays: Plays, work: Work) -> None:
         """Join, configure again, upgrade one by one."""
@@ -62,7 +77,10 @@ class Kubespray:
 class Kubeadm:
     """Our own playbooks around kubeadm."""
 
-    def control_planes(self, plays: Plays, hosts: Sequence[str], *, upgrade: bool) -> None:
+    def before(self, plays: Plays, planes: Planes) -> None:
+        """Do nothing: each node is asked for what it lacks."""
+
+    def control_planes(self, plays: Plays, planes: Planes, *, upgrade: bool) -> None:
         """Make or upgrade the control planes."""
         if upgrade:
             plays.ours("kubeadm_upgrade.yml", limit=CONTROL_PLANE)
@@ -83,7 +101,10 @@ class Kubeadm:
 class K3s:
     """Our own playbook around k3s; another version is another binary under the same service."""
 
-    def control_planes(self, plays: Plays, hosts: Sequence[str], *, upgrade: bool) -> None:
+    def before(self, plays: Plays, planes: Planes) -> None:
+        """Do nothing: each node is asked for what it lacks."""
+
+    def control_planes(self, plays: Plays, planes: Planes, *, upgrade: bool) -> None:
         """Make or upgrade the servers."""
         plays.ours("k3s.yml", limit=CONTROL_PLANE)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from cluster.steps import fetch, nodes
 from cluster.steps.context import Context
 from cluster.steps.errors import StepError, StepRefusedError
 from cluster.steps.failure import failed, other_provisioner
+from cluster.steps.left import forget, reached
 from cluster.steps.plays import Plays, Run
 from cluster.steps.progress import Progress
 from cluster.steps.provisioners import PROVISIONERS
@@ -58,12 +59,14 @@ def control_plane(step: Step) -> str:
     installed = nodes.versions(standing, hosts)
     for each in installed:
         _allowed(each, wanted)
-    # One that was cut off is gone on with as one: what is newer already says nothing of the rest.
-    upgrade = any(each != wanted for each in installed) or any(map(standing.upgrading, hosts))
+    upgrade = any(each != wanted for each in installed)
     if upgrade:
         step.say(f"control plane: from {installed[0]} to {wanted}, one node after the other")
+    planes = nodes.planes(hosts, standing)
     provisioner = PROVISIONERS[step.settings.kubernetes.provisioner]
-    provisioner.control_planes(step.plays, hosts, upgrade=upgrade)
+    provisioner.before(step.plays, planes)
+    _remove(step, planes.remove, planes.gone)
+    provisioner.control_planes(step.plays, planes, upgrade=upgrade)
     note(step.context.run_dir, wanted)
     return f"control plane {', '.join(hosts)}: Kubernetes {wanted}"
 
@@ -77,9 +80,7 @@ def workers(step: Step) -> str:
     for word, names in (("join", todo.join), ("configure again", todo.again), ("upgrade", todo.upgrade)):
         if names:
             step.say(f"workers: {word} {', '.join(names)}")
-    if todo.remove:
-        step.say(f"workers: drain and remove {', '.join(todo.remove)}")
-        step.plays.ours("remove_nodes.yml", removed=list(todo.remove), drain_timeout=DRAIN_TIMEOUT_S)
+    _remove(step, todo.remove, todo.gone)
     touched = (*todo.join, *todo.again, *todo.upgrade)
     if touched:
         PROVISIONERS[step.settings.kubernetes.provisioner].workers(step.plays, todo)
@@ -149,6 +150,24 @@ def version(settings: Settings) -> str:
 
 def _standing(step: Step) -> nodes.Standing:
     return nodes.read(step.plays.ours("installed.yml").told)
+
+
+def _remove(step: Step, removed: Sequence[str], gone: Sequence[str]) -> None:
+    """Take nodes out of the cluster: those no longer wanted, and those whose VM is another one by now."""
+    if removed:
+        step.say(f"{step.name}: drain and remove {', '.join(removed)}")
+    if gone:
+        step.say(f"{step.name}: forget {', '.join(gone)}, whose VM was made anew")
+    if removed or gone:
+        run_dir = step.context.run_dir
+        step.plays.ours(
+            "remove_nodes.yml",
+            removed=list(removed),
+            gone=list(gone),
+            left=reached(run_dir, removed),
+            drain_timeout=DRAIN_TIMEOUT_S,
+        )
+        forget(run_dir, removed)
 
 
 def _same_provisioner(step: Step, standing: nodes.Standing) -> None:

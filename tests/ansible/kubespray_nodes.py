@@ -26,9 +26,14 @@ def lay(world: World, version: str = "1.34.3") -> None:
             image = f"image: registry.k8s.io/kube-apiserver:v{version}\n"
             put(world.file(name, "/etc/kubernetes/manifests/kube-apiserver.yaml"), image.encode())
             put(world.file(name, "/etc/systemd/system/etcd.service"), b"[Service]\n")
+            put(world.file(name, "/etc/etcd.env"), b"ETCD_NAME=etcd1\n")
             units["etcd"] = {"enabled": True, "active": True}
         put(world.file(name, "/var/lib/standin.json"), json.dumps(units).encode())
+    world.write_inventory()
+    addresses = {each.name: str(each.address) for each in world.settings.machines}
     nodes = {name: node(name, version, "control-plane" if name in planes else "worker") for name in world.names}
+    for name, each in nodes.items():
+        each["status"]["addresses"] = [{"type": "InternalIP", "address": addresses[name]}]
     put(world.shared / "cluster.json", json.dumps({"version": version, "nodes": nodes, "etcd": planes}).encode())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.ansible.conftest import Worlds
+from tests.ansible.kubespray_nodes import lay
 from tests.ansible.test_kubeadm import install
 from tests.ansible.world import World, executable, put
 
@@ -156,3 +157,36 @@ def test_what_a_provisioner_left_early_on_is_told_as_its(world: Worlds) -> None:
         "worker-1": "kubeadm",
     }
     assert {each["kubernetes"] for each in told.values()} == {""}
+
+
+def test_nodes_of_kubespray_leave_etcd_and_the_api_and_stop(world: Worlds) -> None:
+    """One whose VM was made anew, one that left the settings, and a worker that does not answer any more."""
+    made = world(control_planes=3, workers=2)
+    lay(made)
+    made.become(control_planes=2, workers=1)
+    made.make(["cp-1"])
+    nodes = made.cluster()["nodes"]
+    for name in ("cp-1", "worker-2"):
+        nodes[name]["status"]["conditions"] = [{"type": "Ready", "status": "Unknown"}]
+    pods = [{"name": "web", "node": "worker-2"}, {"name": "dead", "node": "cp-1", "dead": True}]
+    made.change(nodes=nodes, dead=["cp-1"], pods=pods)
+    left = {"cp-3": {"ip": "192.168.200.13", **made.reach("cp-3")}}
+    ran = made.play(REMOVE, gone=["cp-1"], removed=["cp-3", "worker-2"], left=left, drain_timeout=30)
+    assert ran.status == 0, ran.output[-3000:]
+    cluster = made.cluster()
+    assert (cluster["etcd"], cluster["dead"], cluster["violations"]) == (["cp-2"], [], [])
+    assert set(cluster["nodes"]) == {"cp-2", "worker-1"}
+    calls = [call[:4] for call in cluster["calls"]]
+    order = [
+        ["cp-2", "etcdctl", "member", "remove"],
+        ["cp-2", "kubectl", "drain", "cp-3"],
+        ["cp-3", "systemctl", "stop", "kubelet"],
+        ["cp-3", "systemctl", "stop", "etcd"],
+    ]
+    assert [calls.index(call) for call in order] == sorted(calls.index(call) for call in order)
+    removals = [index for index, call in enumerate(calls) if call[1:] == ["etcdctl", "member", "remove"]]
+    assert len(removals) == 2
+    assert removals[1] < calls.index(order[3]), "etcd gives a member up while it still runs"
+    assert ["cp-2", "kubectl", "drain", "cp-1"] not in calls
+    again = made.play(REMOVE, removed=["cp-3", "worker-2"], left=left, drain_timeout=30)
+    assert (again.status, again.changed) == (0, {})

@@ -26,7 +26,7 @@ def site(made: Cluster, **more: int) -> Site:
     hosts = {
         each.name: Host(each.role, BEFORE, BEFORE, BEFORE if each.role == "control-plane" else "") for each in machines
     }
-    return Site(hosts, WANTED, **more)
+    return Site(hosts, WANTED, ["control-1"], ["control-1"], ["control-1"], **more)
 
 
 def run(made: Cluster, there: Site) -> None:
