@@ -73,7 +73,6 @@ class Cluster(TaskComponent):
         settings = args.settings
         ours = read_files(ANSIBLE, *ANSIBLE_INPUTS)
         masters = {machine.name: args.made[machine.name] for machine in settings.by_role("control-plane")}
-        others = {name: value for name, value in args.made.items() if name not in masters}
 
         def inputs(text: str) -> str:
             return digest(self._environment, {"inputs": text.encode(), **ours})
@@ -86,8 +85,7 @@ class Cluster(TaskComponent):
         # Not after the preflight's id: another worker is looked at there, and is nothing to the control plane.
         plane = one("control-plane", planes, masters, preflight)
         check = one("control-plane-check", "", {}, plane, plane.id)
-        if not others:
-            return check, plane.id
+        # Without workers too: the last one that goes is taken out of the cluster by this step.
         joined = one("workers", works, args.made, check, plane.id)
         return one("workers-check", "", {}, joined, plane.id, joined.id), plane.id
 

@@ -29,8 +29,12 @@ def step_environment(settings: Settings, stack: str) -> dict[str, str]:
 
 
 def control_plane_inputs(settings: Settings) -> str:
-    """Return what the control planes are made from: versions, variables, their own places in the inventory."""
-    return _inputs(settings, settings.by_role("control-plane"))
+    """Return what the control planes are made from: versions, variables, their own places in the inventory.
+
+    And whether there are workers: without any, pods run on the control planes.
+    """
+    planes = settings.by_role("control-plane")
+    return _inputs(settings, planes, workers=len(settings.machines) > len(planes))
 
 
 def worker_inputs(settings: Settings) -> str:
@@ -38,11 +42,11 @@ def worker_inputs(settings: Settings) -> str:
     return _inputs(settings, tuple(each for each in settings.machines if each.role != "control-plane"))
 
 
-def _inputs(settings: Settings, machines: tuple[Machine, ...]) -> str:
+def _inputs(settings: Settings, machines: tuple[Machine, ...], **more: object) -> str:
     kubernetes = settings.kubernetes
     tool: list[str] = [kubernetes.provisioner]
     if kubernetes.provisioner == "kubespray":
         tool += [kubernetes.kubespray, kubernetes.kubespray_url, kubernetes.kubespray_folder or ""]
     told = VARIABLES[kubernetes.provisioner](settings)
     hosts = {machine.name: host_vars(settings, machine) for machine in machines}
-    return json.dumps([tool, told, hosts], sort_keys=True)
+    return json.dumps([tool, told, hosts, more], sort_keys=True)

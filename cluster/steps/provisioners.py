@@ -55,6 +55,8 @@ class Kubespray:
             plays.kubespray("cluster.yml", limit=limit)
         if upgrade or planes.changed or planes.unfinished:
             self._upgrade(plays, planes.ordered, limit)
+        # A taint that was right before there were workers, or while there were some, is not looked at again.
+        plays.ours("label_nodes.yml", limit=CONTROL_PLANE)
 
     def workers(self, plays: Plays, work: Work) -> None:
         """Join, configure again, upgrade one by one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ def workers(step: Step) -> str:
     wanted = _marks(step)
     todo = nodes.work(wanted, version(step.settings), _standing(step))
     if todo.nothing:
-        return f"workers {', '.join(wanted)}: nothing to do"
+        return f"{_workers(wanted)}: nothing to do"
     for word, names in (("join", todo.join), ("configure again", todo.again), ("upgrade", todo.upgrade)):
         if names:
             step.say(f"workers: {word} {', '.join(names)}")
@@ -87,7 +87,11 @@ def workers(step: Step) -> str:
         step.plays.ours("mark_nodes.yml", marks={name: wanted[name] for name in touched})
     done = [f"made {', '.join(touched)}"] if touched else []
     done += [f"removed {', '.join(todo.remove)}"] if todo.remove else []
-    return f"workers {', '.join(wanted)}: {'; '.join(done)}"
+    return f"{_workers(wanted)}: {'; '.join(done)}"
+
+
+def _workers(names: Iterable[str]) -> str:
+    return f"workers {', '.join(names)}" if names else "no workers"
 
 
 def control_plane_check(step: Step) -> str:

@@ -17,6 +17,7 @@ from cluster.steps.errors import StepError, StepRefusedError
 from cluster.steps.fetch import Tools
 from cluster.steps.plays import Plays
 from cluster.steps.steps import Step
+from tests.components.samples import raw
 from tests.steps.conftest import Cluster
 
 Make = Callable[..., Cluster]
@@ -48,7 +49,10 @@ def marks_of(cluster: Cluster) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("provisioner", "plays"),
     [
-        ("kubespray", ["playbooks/facts.yml", "cluster.yml kube_control_plane:etcd"]),
+        (
+            "kubespray",
+            ["playbooks/facts.yml", "cluster.yml kube_control_plane:etcd", "label_nodes.yml kube_control_plane"],
+        ),
         ("kubeadm", ["kubeadm_nodes.yml kube_control_plane", "kubeadm_control_plane.yml kube_control_plane"]),
         ("k3s", ["k3s.yml kube_control_plane"]),
     ],
@@ -103,13 +107,24 @@ def test_a_worker_that_was_taken_out_is_drained_first(cluster: Make) -> None:
     assert made.played[-1].extra["removed"] == ["worker-9"]
 
 
+def test_the_last_worker_is_drained_too(cluster: Make) -> None:
+    made = cluster()
+    installed(made)
+    alone = cluster(machines=raw()["machines"][:1])
+    alone.told = made.told
+    assert run(alone, "workers") == "no workers: removed gpu-1, worker-1"
+    assert alone.lines == ["remove_nodes.yml"]
+    alone.told["control-1"]["nodes"] = alone.told["control-1"]["nodes"][:1]
+    assert run(alone, "workers") == "no workers: nothing to do"
+
+
 def test_an_upgrade_is_one_minor_at_a_time(cluster: Make) -> None:
     made = cluster(kubernetes={"provisioner": "kubespray", "version": "1.34.3"})
     installed(made, "1.33.7")
     run(made, "control-plane")
     around = ["upgrade_begin.yml", "playbooks/facts.yml", "upgrade-cluster.yml kube_control_plane:etcd"]
-    assert made.lines == [*around, "upgrade_end.yml"]
-    assert made.played[-1].extra == {"upgraded": ["control-1"]}
+    assert made.lines == [*around, "upgrade_end.yml", "label_nodes.yml kube_control_plane"]
+    assert made.played[-2].extra == {"upgraded": ["control-1"]}
     made.played.clear()
     run(made, "workers")
     assert made.lines[1:4] == ["playbooks/facts.yml", "upgrade-cluster.yml worker-1:gpu-1", "upgrade_end.yml"]

@@ -1,11 +1,11 @@
-"""The plays around an upgrade by Kubespray: what they write onto nodes, how they make up for one that was cut off."""
+"""The plays around Kubespray's: what they write onto nodes, and how they make up for what it leaves undone."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from tests.ansible.conftest import Worlds
-from tests.ansible.kubespray_nodes import lay, place
+from tests.ansible.kubespray_nodes import MASTER, lay, place
 from tests.ansible.world import World
 
 BEGIN, END = "upgrade_begin.yml", "upgrade_end.yml"
@@ -52,3 +52,14 @@ def test_an_upgrade_that_was_cut_off_is_known_for_one_and_brought_to_its_end(wor
     assert [of(made, name)["spec"].get("unschedulable", False) for name in names] == [False, True]
     assert made.calls("systemctl", "restart") == [["worker-1", "restart", "kubelet"]]
     assert made.play(END, upgraded=names).changed == {}
+
+
+def test_a_control_plane_of_kubespray_is_kept_free_while_there_are_workers(world: Worlds) -> None:
+    """Kubespray sets that taint at the node's first start, and takes it away only."""
+    made = world(workers=1)
+    lay(made)
+    assert made.play("label_nodes.yml", "kube_control_plane").changed == {"cp-1": 1}
+    assert of(made, "cp-1")["spec"]["taints"] == [{"key": MASTER, "effect": "NoSchedule"}]
+    made.become(workers=0)
+    assert made.play("label_nodes.yml", "kube_control_plane").changed == {"cp-1": 1}
+    assert of(made, "cp-1")["spec"]["taints"] == []
