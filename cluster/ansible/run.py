@@ -118,8 +118,14 @@ def play(what: Play, watch: Callable[[Event], None] = lambda _: None) -> Outcome
             process.kill()
             process.wait()
             raise
-    failures = tuple(each for each in collected.failures if not each.ignored)
-    return Outcome(status, failures, collected.end.told, what.log, collected.end.hosts)
+    return Outcome(status, _causes(collected.failures), collected.end.told, what.log, collected.end.hosts)
+
+
+def _causes(failures: Sequence[Failure]) -> tuple[Failure, ...]:
+    """Return the failures that ended something: not ignored, nor taken up by a rescue, unless that has failed too."""
+    counted = [each for each in failures if not each.ignored]
+    lost = {(each.host, each.rescues) for each in counted if each.rescues}
+    return tuple(each for each in counted if not each.rescued or (each.host, each.rescued) in lost)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from cluster.remedies.fault import fault
 
-FAULTS = (
+UNREACHABLE = (
     fault(
         "node-key-refused",
         r"Permission denied \(publickey",
@@ -33,6 +33,10 @@ FAULTS = (
         "is it running: virsh list --all; what hangs where: cloudctl net check --stack {stack}; its console:"
         " .cloud/{stack}/, virsh console NODE",
     ),
+)
+"""Why Ansible cannot get to a node at all. Of a task that ran and failed the same words mean another machine."""
+
+FAULTS = (
     fault(
         "sudo",
         r"Missing sudo password|a password is required|is not in the sudoers file|incorrect sudo password",

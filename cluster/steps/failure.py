@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cluster.ansible import Failure, Outcome
 from cluster.remedies import Remedy, remedy_for
-from cluster.remedies.kubernetes import FAULTS
+from cluster.remedies.kubernetes import FAULTS, UNREACHABLE
 from cluster.steps.context import Context
 from cluster.steps.errors import StepError, StepRefusedError
 
@@ -101,7 +101,8 @@ def component(failure: Failure) -> str:
 
 def known(failure: Failure, stack: str) -> Remedy | None:
     """Return what explains a failure, or None where nobody knows it."""
-    return remedy_for(failure.message, stack=stack, faults=FAULTS)
+    faults = (*UNREACHABLE, *FAULTS) if failure.unreachable else FAULTS
+    return remedy_for(failure.message, stack=stack, faults=faults)
 
 
 def causes(failures: Sequence[Failure]) -> list[Failure]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cluster.ansible import Failure, Outcome
-from cluster.remedies.kubernetes import FAULTS
+from cluster.remedies.kubernetes import FAULTS, UNREACHABLE
 from cluster.steps.context import Context
 from cluster.steps.errors import StepError, StepRefusedError
 from cluster.steps.failure import causes, component, explain, known
@@ -54,17 +54,72 @@ def failed(host: str = "worker-1", message: str = "rc 1", task: str = "Install p
     return Failure(host, task, message, path)
 
 
+# Words of one entry in a text that is another's, and other texts of an entry: (fault, text).
+OTHER_TEXTS = (
+    ("download", "Request failed: <urlopen error [Errno 110] Connection timed out>"),
+    ("download", "Request failed: <urlopen error [Errno 113] No route to host>"),
+    ("download", "Request failed: <urlopen error [Errno -3] Temporary failure in name resolution>"),
+    ("download", "HTTP Error 404: Not Found"),
+    (
+        "image-pull",
+        'failed to pull image "quay.io/calico/node:v3.30.6": failed to do request: Head "https://quay.io/v2/": dial tcp'
+        " 52.2.1.1:443: connect: no route to host",
+    ),
+    ("image-pull", "[ERROR ImagePull]: failed to pull image registry.k8s.io/kube-proxy:v1.34.3: i/o timeout"),
+    (
+        "image-pull",
+        'failed to pull and unpack image "mirror.lan/pause:3.10": failed to resolve: Head "https://mirror.lan/v2/":'
+        " x509: certificate signed by unknown authority",
+    ),
+    ("apt-mirror", "E: Failed to fetch http://deb.debian.org/debian/pool/x.deb  Connection timed out [IP: 1.2.3.4 80]"),
+    ("apt-mirror", "W: Temporary failure resolving 'deb.debian.org'"),
+    ("apt-lock", "dpkg was interrupted, you must manually run 'sudo dpkg --configure -a' to correct the problem."),
+    (
+        "etcd",
+        '{"level":"warn","msg":"retrying","error":"context deadline exceeded","target":"https://10.0.0.1:2379"}'
+        " context deadline exceeded: 10.0.0.1:2379",
+    ),
+    ("etcd", "etcdserver: request timed out"),
+    ("swap", "Assertion failed: swap is enabled on this node"),
+    ("clock", "E: Release file for http://deb/InRelease is not valid yet (invalid for another 2h)"),
+    ("disk-full", "cp: error writing '/usr/local/bin/kubelet': No space left on device"),
+    ("memory", "Assertion ansible_memtotal_mb >= minimal_master_memory_mb failed"),
+    ("port-taken", "listen tcp 0.0.0.0:10250: bind: address already in use"),
+    ("kernel-module", "[ERROR FileContent--proc-sys-net-bridge-bridge-nf-call-iptables]: does not exist"),
+    ("join-token", "error: the bootstrap token abcdef is expired or invalid"),
+    ("kubelet", "error execution phase kubelet-start: timed out waiting for the condition"),
+    ("api", "Unable to connect to the server: dial tcp 10.0.0.1:6443: i/o timeout"),
+)
+
+
+def kind(fault: str) -> bool:
+    return fault in {each.name for each in UNREACHABLE}
+
+
 @pytest.mark.parametrize(("fault", "text", "word"), TEXTS, ids=[fault for fault, *_ in TEXTS])
 def test_a_known_failure_has_its_remedy(fault: str, text: str, word: str) -> None:
-    remedy = known(failed(message=text), "prod")
+    remedy = known(Failure("worker-1", "Install", text, unreachable=kind(fault)), "prod")
     assert remedy is not None
     assert remedy.fault == fault
     assert word in f"{remedy.reason} {remedy.remedy}"
     assert "{" not in f"{remedy.reason} {remedy.remedy}"
 
 
+@pytest.mark.parametrize(("fault", "text"), [*((fault, text) for fault, text, _ in TEXTS), *OTHER_TEXTS])
+def test_a_text_is_its_own_entrys_and_no_earlier_ones(fault: str, text: str) -> None:
+    table = (*UNREACHABLE, *FAULTS) if kind(fault) else FAULTS
+    assert next(each.name for each in table if each.pattern.search(text)) == fault
+
+
+@pytest.mark.parametrize(
+    "text", ["No route to host", "Connection timed out", "git@github.com: Permission denied (publickey)."]
+)
+def test_a_task_that_ran_says_nothing_of_the_way_to_its_node(text: str) -> None:
+    assert known(failed(message=text), "prod") is None
+
+
 def test_every_entry_is_met_and_named_once() -> None:
-    names = [each.name for each in FAULTS]
+    names = [each.name for each in (*UNREACHABLE, *FAULTS)]
     assert sorted(names) == sorted(fault for fault, *_ in TEXTS)
 
 

@@ -78,6 +78,34 @@ def test_what_failed_is_told_with_task_host_and_message(tmp_path: Path) -> None:
     assert "swordfish" not in what.log.read_text().split("TASK [Hidden]")[1].split("TASK [One")[0].split("Origin:")[0]
 
 
+def test_what_a_rescue_took_up_is_no_cause_unless_that_failed_too(tmp_path: Path) -> None:
+    what = write(
+        tmp_path,
+        """
+        - hosts: all
+          gather_facts: false
+          tasks:
+            - block:
+                - name: First try
+                  ansible.builtin.include_tasks: inner.yml
+              rescue:
+                - name: Second try
+                  ansible.builtin.command: "true"
+            - block:
+                - name: Drain
+                  ansible.builtin.fail: {msg: a budget holds pods back}
+              rescue:
+                - name: Give up
+                  ansible.builtin.fail: {msg: could not be drained}
+        """,
+    )
+    (tmp_path / "inner.yml").write_text("- {name: Inner, ansible.builtin.command: 'false'}\n")
+    seen: list[Event] = []
+    outcome = play(what, seen.append)
+    assert [each.task for each in seen if isinstance(each, Failure)] == ["Inner", "Drain", "Give up"]
+    assert [each.task for each in outcome.failures] == ["Drain", "Give up"]
+
+
 def test_no_secret_gets_into_what_is_told_of_a_failure(tmp_path: Path) -> None:
     key = "0a" * 32
     what = write(
