@@ -74,6 +74,12 @@ FAULTS = (
         " compare the mirror in registry.files with the original",
     ),
     fault(
+        "rsync",
+        r'required executable "?rsync|rsync: (?:command )?not found|rsync error: (?:remote )?command not found',
+        "there is no rsync, with which Kubespray hands its downloads on",
+        "where Pulumi runs, and on the node if it is named there: sudo apt-get install rsync",
+    ),
+    fault(
         "image-pull",
         r"failed to pull (?:and unpack )?image|ErrImagePull|ImagePullBackOff|ImagePull\]|toomanyrequests"
         r"|x509: certificate signed by unknown authority.*(?:registry|v2/)|pull access denied",

@@ -28,6 +28,7 @@ TEXTS = (
     ("apt-lock", "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 812", "wait"),
     ("apt-mirror", "Failed to update apt cache: unknown reason", "network.dns"),
     ("checksum", "The checksum for /tmp/releases/kubelet did not match abc; it was def.", "registry.files"),
+    ("rsync", 'Failed to find required executable "rsync" in paths: /usr/bin:/bin', "apt-get install rsync"),
     ("image-pull", 'failed to pull and unpack image "registry.k8s.io/pause:3.10": 429 toomanyrequests', "crictl"),
     ("download", "Request failed: <urlopen error [Errno -2] Name or service not known>", "curl"),
     ("etcd", "Error: unhealthy cluster", "journalctl -u etcd"),
@@ -56,6 +57,7 @@ def failed(host: str = "worker-1", message: str = "rc 1", task: str = "Install p
 
 # Words of one entry in a text that is another's, and other texts of an entry: (fault, text).
 OTHER_TEXTS = (
+    ("rsync", "bash: line 1: rsync: command not found; rsync error: remote command not found (code 127) at io.c(231)"),
     ("download", "Request failed: <urlopen error [Errno 110] Connection timed out>"),
     ("download", "Request failed: <urlopen error [Errno 113] No route to host>"),
     ("download", "Request failed: <urlopen error [Errno -3] Temporary failure in name resolution>"),
