@@ -50,7 +50,7 @@ def fallback(context: Context) -> list[str]:
     chosen = k3s if other == "k3s" else f"{other} (for development: {k3s})"
     out = ", and take kubernetes.kubespray_folder out" if kubernetes.kubespray_folder else ""
     return [
-        f"to go on without {name}: {_makes_anew(context.stack)} (what {name} left on the VMs would be in the way; this"
+        f"to go on without {name}: {makes_anew(context.stack)} (what {name} left on the VMs would be in the way; this"
         f" takes VMs and cluster down), then in the stack file kubernetes.provisioner: {chosen}{out};"
         " docs/kubernetes.md says what differs"
     ]
@@ -63,7 +63,7 @@ def other_provisioner(context: Context, found: Mapping[str, Sequence[str]]) -> S
     return StepRefusedError(
         f"kubernetes.provisioner: {wanted}, but {there}: nothing here turns one kind of cluster into another, and the"
         f" two would be in each other's way; nothing was changed. Write kubernetes.provisioner: {next(iter(found))}, or"
-        f" make the VMs anew, with all that is on their disks: {_makes_anew(context.stack)}, then pulumi up"
+        f" make the VMs anew, with all that is on their disks: {makes_anew(context.stack)}, then pulumi up"
     )
 
 
@@ -71,7 +71,7 @@ def _has(hosts: Sequence[str]) -> str:
     return "has" if len(hosts) == 1 else "have"
 
 
-def _makes_anew(stack: str) -> str:
+def makes_anew(stack: str) -> str:
     """Return the command that takes down a stack's VMs and all that runs on them; images and networks stay."""
     return f"pulumi destroy --stack {stack} --target '**$cloud:kubernetes:Machine$**' --target-dependents"
 

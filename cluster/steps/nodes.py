@@ -46,10 +46,12 @@ class Installed:
 
 @dataclass(frozen=True)
 class Standing:
-    """What there is, by name: what the hosts have, and the nodes that the API knows."""
+    """What there is, by name: what the hosts have, and the nodes that the API knows. ``endpoint``: host:port by which
+    nodes find the API, as it was when kubeadm made the cluster; empty where nobody told."""
 
     hosts: Mapping[str, Installed] = field(default_factory=dict)
     nodes: Mapping[str, Node] = field(default_factory=dict)
+    endpoint: str = ""
 
     def versions(self, name: str) -> list[str]:
         """Return the versions of Kubernetes that a host has, oldest first: of its kubelet in place, of the one that
@@ -111,7 +113,9 @@ def read(told: Mapping[str, Mapping[str, Any]]) -> Standing:
     """Return what the hosts told."""
     found: dict[str, Installed] = {}
     nodes: dict[str, Node] = {}
+    endpoint = ""
     for host, values in told.items():
+        endpoint = endpoint or str(values.get("endpoint") or "")
         installed = values.get("installed") or {}
         by = str(installed.get("provisioner") or "")
         found[host] = Installed(_plain(installed.get("kubernetes")), _plain(installed.get("api")), by)
@@ -125,7 +129,7 @@ def read(told: Mapping[str, Mapping[str, Any]]) -> Standing:
                 upgrading=bool(raw.get("upgrading")),
             )
             nodes[node.name] = node
-    return Standing(found, nodes)
+    return Standing(found, nodes, endpoint)
 
 
 def mark(context: Context, files: Mapping[str, Any], name: str) -> str:

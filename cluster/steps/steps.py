@@ -11,18 +11,18 @@ import yaml
 
 from cluster import check, preflight
 from cluster.ansible import Task, play
+from cluster.render.group_vars import virtual_address
 from cluster.report import Report
 from cluster.settings.model import Settings
-from cluster.steps import fetch, nodes
+from cluster.steps import fetch, nodes, refusals
 from cluster.steps.context import Context
-from cluster.steps.errors import StepError, StepRefusedError
-from cluster.steps.failure import failed, other_provisioner
+from cluster.steps.errors import StepError
+from cluster.steps.failure import failed
 from cluster.steps.left import forget, reached
 from cluster.steps.plays import Plays, Run
 from cluster.steps.progress import Progress
 from cluster.steps.provisioners import PROVISIONERS
-from cluster.upgrades import note
-from cluster.versions.upgrade import upgrade_step
+from cluster.upgrades import Noted, note
 
 DRAIN_TIMEOUT_S = 600
 
@@ -55,10 +55,8 @@ def control_plane(step: Step) -> str:
     """Make the control planes and etcd, or bring them to the version that is wanted."""
     hosts = [machine.name for machine in step.settings.by_role("control-plane")]
     standing, wanted = _standing(step), version(step.settings)
-    _same_provisioner(step, standing)
+    refusals.control_planes(step.context, standing, wanted)
     installed = nodes.versions(standing, hosts)
-    for each in installed:
-        _allowed(each, wanted)
     upgrade = any(each != wanted for each in installed)
     if upgrade:
         step.say(f"control plane: from {installed[0]} to {wanted}, one node after the other")
@@ -67,14 +65,16 @@ def control_plane(step: Step) -> str:
     provisioner.before(step.plays, planes)
     _remove(step, planes.remove, planes.gone)
     provisioner.control_planes(step.plays, planes, upgrade=upgrade)
-    note(step.context.run_dir, wanted)
+    _note(step, planes, standing, wanted)
     return f"control plane {', '.join(hosts)}: Kubernetes {wanted}"
 
 
 def workers(step: Step) -> str:
     """Join the workers that are missing, see to those that were made differently, take out those no longer wanted."""
     wanted = _marks(step)
-    todo = nodes.work(wanted, version(step.settings), _standing(step))
+    standing = _standing(step)
+    todo = nodes.work(wanted, version(step.settings), standing)
+    refusals.workers(step.context, standing, version(step.settings), todo.upgrade)
     if todo.nothing:
         return f"{_workers(wanted)}: nothing to do"
     for word, names in (("join", todo.join), ("configure again", todo.again), ("upgrade", todo.upgrade)):
@@ -174,19 +174,17 @@ def _remove(step: Step, removed: Sequence[str], gone: Sequence[str]) -> None:
         forget(run_dir, removed)
 
 
-def _same_provisioner(step: Step, standing: nodes.Standing) -> None:
-    others: dict[str, list[str]] = {}
-    for name, host in standing.hosts.items():
-        if host.provisioner not in ("", step.settings.kubernetes.provisioner):
-            others.setdefault(host.provisioner, []).append(name)
-    if others:
-        raise other_provisioner(step.context, others)
-
-
-def _allowed(installed: str, wanted: str) -> None:
-    rule = upgrade_step(installed, wanted)
-    if not rule.allowed:
-        raise StepRefusedError(f"kubernetes.version: {wanted} {rule.reason}; {rule.remedy}; nothing was changed")
+def _note(step: Step, planes: nodes.Planes, standing: nodes.Standing, wanted: str) -> None:
+    """Write down what there is by now: on this machine, for the next preview, and which Kubespray on the nodes."""
+    kubernetes = step.settings.kubernetes
+    release, endpoint = "", ""
+    if kubernetes.provisioner == "kubespray":
+        release = kubernetes.kubespray
+        step.plays.ours("mark_nodes.yml", marks=dict.fromkeys(planes.ordered, release))
+    if kubernetes.provisioner == "kubeadm":
+        address = virtual_address(step.settings) or step.settings.by_role("control-plane")[0].address
+        endpoint = standing.endpoint or f"{address}:6443"
+    note(step.context.run_dir, Noted(wanted, release, endpoint))
 
 
 def _marks(step: Step) -> dict[str, str]:

@@ -33,7 +33,7 @@ from cluster.versions.kubernetes import (
     KUBESPRAY_URL,
 )
 from cluster.versions.model import Chart, CloudImage, Kubespray, Minor, minor_of, show, version_of
-from cluster.versions.upgrade import UpgradeStep, upgrade_step
+from cluster.versions.upgrade import UpgradeStep, release_step, upgrade_step
 
 __all__ = [
     "ANSIBLE_CORE",
@@ -70,6 +70,7 @@ __all__ = [
     "nearest_driver",
     "nearest_tuple",
     "parts_for",
+    "release_step",
     "show",
     "tuple_text",
     "upgrade_step",

@@ -509,6 +509,12 @@ def get(state: State, words: list[str]) -> None:
         print("ok")
     elif "--raw=/version" in words:
         print(json.dumps({"gitVersion": f"v{state['version'].lstrip('v')}"}))
+    elif plain[0] == "configmap":
+        if "endpoint" not in state:
+            raise RefusedError('Error from server (NotFound): configmaps "kubeadm-config" not found')
+        print(
+            f"apiVersion: kubeadm.k8s.io/v1beta4\ncontrolPlaneEndpoint: {state['endpoint']}\nkind: ClusterConfiguration"
+        )
     elif plain[0] == "node":
         if plain[1] in state["nodes"] or "--ignore-not-found" not in words:
             print(json.dumps(the_node(state, plain[1])))

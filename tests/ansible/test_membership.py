@@ -17,7 +17,7 @@ def test_where_nothing_is_installed_nothing_is_told_and_nothing_changed(world: W
     ran = made.play(INSTALLED)
     nothing = {"kubernetes": "", "api": "", "runtime": "", "provisioner": ""}
     assert (ran.status, ran.changed) == (0, {})
-    assert ran.told == {"cp-1": {"installed": nothing, "nodes": []}, "worker-1": {"installed": nothing}}
+    assert ran.told == {"cp-1": {"installed": nothing, "nodes": [], "endpoint": ""}, "worker-1": {"installed": nothing}}
 
 
 @pytest.mark.slow

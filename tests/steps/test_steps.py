@@ -51,7 +51,12 @@ def marks_of(cluster: Cluster) -> dict[str, str]:
     [
         (
             "kubespray",
-            ["playbooks/facts.yml", "cluster.yml kube_control_plane:etcd", "label_nodes.yml kube_control_plane"],
+            [
+                "playbooks/facts.yml",
+                "cluster.yml kube_control_plane:etcd",
+                "label_nodes.yml kube_control_plane",
+                "mark_nodes.yml",
+            ],
         ),
         ("kubeadm", ["kubeadm_nodes.yml kube_control_plane", "kubeadm_control_plane.yml kube_control_plane"]),
         ("k3s", ["k3s.yml kube_control_plane"]),
@@ -123,8 +128,9 @@ def test_an_upgrade_is_one_minor_at_a_time(cluster: Make) -> None:
     installed(made, "1.33.7")
     run(made, "control-plane")
     around = ["upgrade_begin.yml", "playbooks/facts.yml", "upgrade-cluster.yml kube_control_plane:etcd"]
-    assert made.lines == [*around, "upgrade_end.yml", "label_nodes.yml kube_control_plane"]
-    assert made.played[-2].extra == {"upgraded": ["control-1"]}
+    assert made.lines == [*around, "upgrade_end.yml", "label_nodes.yml kube_control_plane", "mark_nodes.yml"]
+    assert made.played[-3].extra == {"upgraded": ["control-1"]}
+    assert made.played[-1].extra == {"marks": {"control-1": "v2.30.0"}}
     made.played.clear()
     run(made, "workers")
     assert made.lines[1:4] == ["playbooks/facts.yml", "upgrade-cluster.yml worker-1:gpu-1", "upgrade_end.yml"]
@@ -138,6 +144,44 @@ def test_a_leap_and_a_way_down_are_refused_before_anything_is_touched(cluster: M
     with pytest.raises(StepError, match=r"kubernetes.version: 1.34.3 .*nothing was changed"):
         run(made, "control-plane")
     assert made.lines == []
+
+
+def test_a_minor_release_of_kubespray_is_not_left_out(cluster: Make) -> None:
+    made = cluster(kubernetes={"kubespray": "v2.31.0", "version": "1.34.3"})
+    installed(made, made={"control-1": "v2.29.1"})
+    with pytest.raises(StepRefusedError, match=r"kubernetes.kubespray: v2.31.0 leaves out .*nothing was changed"):
+        run(made, "control-plane")
+    assert made.lines == []
+
+
+def test_no_worker_is_left_two_minors_behind(cluster: Make) -> None:
+    made = cluster(kubernetes={"version": "1.34.3"})
+    installed(made, "1.33.7")
+    made.told["worker-1"]["installed"]["kubernetes"] = "1.32.5"
+    with pytest.raises(StepRefusedError, match=r"would leave worker-1 two minors behind, which has 1.32.5 still"):
+        run(made, "control-plane")
+    made.told["control-1"] |= {"installed": {"kubernetes": "1.34.3"}}
+    made.told["control-1"]["nodes"][0]["version"] = "1.34.3"
+    with pytest.raises(StepRefusedError, match=r"worker-1 has Kubernetes 1.32.5, .* take worker-1 out of machines"):
+        run(made, "workers")
+    assert made.lines == []
+
+
+def test_a_cluster_of_kubeadm_keeps_the_address_of_its_api(cluster: Make) -> None:
+    plane, *workers = raw()["machines"]
+    planes = [{**plane, "name": f"control-{n}", "address": f"192.168.200.1{n}"} for n in (1, 2, 3)]
+    made = cluster(
+        machines=[*planes, *workers],
+        network={"api_address": "192.168.200.5"},
+        kubernetes={"provisioner": "kubeadm"},
+    )
+    installed(made)
+    made.told["control-1"]["endpoint"] = "192.168.200.11:6443"
+    with pytest.raises(StepRefusedError, match=r"made with it at 192.168.200.11, which kubeadm .* make the VMs anew"):
+        run(made, "control-plane")
+    assert made.lines == []
+    made.told["control-1"]["endpoint"] = "192.168.200.5:6443"
+    run(made, "control-plane")
 
 
 def test_control_planes_that_were_upgraded_in_part_are_gone_on_with(cluster: Make) -> None:
