@@ -11,6 +11,7 @@ from typing import Any
 import pulumi
 from pulumi_command import local
 
+from cluster.refetch import refetch, today
 from cluster.render.image import digest, read_files
 from cluster.settings.model import Settings
 from cluster.steps.inputs import control_plane_inputs, inventory_files, step_environment, worker_inputs
@@ -119,10 +120,15 @@ class Cluster(TaskComponent):
         fetched = local.Command(
             "kubernetes-kubeconfig",
             create=step("kubeconfig"),
-            delete='rm -f "$RUN_DIR/kubeconfig" "$RUN_DIR/kubernetes.json"',
+            delete='rm -f "$RUN_DIR/kubeconfig" "$RUN_DIR/kubernetes.json" "$RUN_DIR/kubeconfig.stale"',
             # In place for the same reason as the inventory; the id makes it run again after each change.
-            environment={**self._environment, "AFTER": after},
+            environment={**self._environment, "AFTER": after, **self._stale()},
             logging=local.Logging.NONE,
             opts=self.child(pulumi.ResourceOptions(additional_secret_outputs=["stdout", "stderr"]), depends_on=[last]),
         )
         return pulumi.Output.secret(fetched.stdout)
+
+    def _stale(self) -> dict[str, str]:
+        """Return what makes the kubeconfig be fetched again before its certificate ends."""
+        when = refetch(Path(run_dir(pulumi.get_stack())), today(), record=not pulumi.runtime.is_dry_run())
+        return {"STALE": when} if when else {}
