@@ -57,7 +57,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._went_wrong("failed", result, ignored=ignore_errors)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
-        self._went_wrong("unreachable", result, ignored=False)
+        self._went_wrong("unreachable", result, ignored=bool(result._task.ignore_unreachable))
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         hosts = {host: stats.summarize(host) for host in sorted(stats.processed)}

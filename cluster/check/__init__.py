@@ -171,11 +171,10 @@ def _variables(question: _Question) -> dict[str, Any]:
             "check_path": os.environ.get("PATH", ""),
         }
     if provisioner == "k3s":
-        return {"check_kubectl": ["k3s", "kubectl"], "check_etcd": "", "check_servers": {"": ""}}
-    words = ["kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf"]
+        return {"check_etcd": "", "check_servers": {"": ""}}
     # Each by the address that its certificate names; the configuration may name one that moves among them.
     servers = {each.name: f"https://{each.address}:6443" for each in question.settings.by_role("control-plane")}
-    return {"check_kubectl": words, "check_etcd": provisioner, "check_servers": servers}
+    return {"check_etcd": provisioner, "check_servers": servers}
 
 
 def _failed(question: _Question, outcome: Outcome) -> list[Problem]:

@@ -72,13 +72,14 @@ class Standing:
 class Work:
     """What is to be done with workers: ``join`` (nothing there yet), ``again`` (made differently, or not Ready),
     ``upgrade`` (an older Kubernetes), ``remove`` (ours, and no longer wanted), ``gone`` (of those that join: the API
-    knows a node of that name, whose VM was another one)."""
+    knows a node of that name, whose VM was another one). ``via``: the control plane that tells them of the cluster."""
 
     join: tuple[str, ...] = ()
     again: tuple[str, ...] = ()
     upgrade: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    via: str = ""
 
     @property
     def nothing(self) -> bool:
@@ -138,8 +139,9 @@ def mark(context: Context, files: Mapping[str, Any], name: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def work(wanted: Mapping[str, str], version: str, standing: Standing) -> Work:
-    """Return what is to be done so that the workers ``wanted`` (name: mark) run a version of Kubernetes.
+def work(wanted: Mapping[str, str], version: str, standing: Standing, planes: Sequence[str] = ()) -> Work:
+    """Return what is to be done so that the workers ``wanted`` (name: mark) run a version of Kubernetes; ``planes``:
+    the control planes that answer and have a cluster.
 
     A node counts as ours by the label that we give it; a node that somebody else has joined is left alone.
     """
@@ -154,7 +156,7 @@ def work(wanted: Mapping[str, str], version: str, standing: Standing) -> Work:
             again.append(name)
     gone = [name for name in join if name in standing.nodes and name in standing.hosts]  # one that answered
     remove = _unwanted(standing, WORKER_ROLES, wanted)
-    return Work(tuple(join), tuple(again), tuple(upgrade), remove, tuple(gone))
+    return Work(tuple(join), tuple(again), tuple(upgrade), remove, tuple(gone), next(iter(planes), ""))
 
 
 def planes(wanted: Sequence[str], standing: Standing) -> Planes:

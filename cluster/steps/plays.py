@@ -51,6 +51,16 @@ class Plays:
             )
         )
 
+    def asked(self, playbook: str) -> Outcome:
+        """Run a playbook of ours that asks every node and changes nothing; who cannot be reached is passed over.
+
+        Raises StepError with anything else that failed, and where nobody could be reached.
+        """
+        outcome = self.look(Play(playbook, self.context.inventory, self.log, ansible=self.tools.ansible))
+        if outcome.done or (outcome.told and all(each.unreachable for each in outcome.failures)):
+            return outcome
+        raise StepError(explain(outcome, self.context))
+
     def kubespray(self, playbook: str, *, limit: str = "", extra: Mapping[str, Any] | None = None) -> Outcome:
         """Run a playbook of Kubespray's, in whose folder its roles and its ansible.cfg lie. Raises StepError."""
         assert self.tools.kubespray is not None

@@ -95,9 +95,9 @@ class Kubeadm:
         made = (*work.join, *work.again)
         if made:
             plays.ours("kubeadm_nodes.yml", limit=_hosts(made))
-            plays.ours("kubeadm_workers.yml", limit=_with_first(made))
+            plays.ours("kubeadm_workers.yml", limit=_with(work.via, made))
         if work.upgrade:
-            plays.ours("kubeadm_upgrade.yml", limit=_with_first(work.upgrade))
+            plays.ours("kubeadm_upgrade.yml", limit=_with(work.via, work.upgrade))
 
 
 class K3s:
@@ -112,7 +112,7 @@ class K3s:
 
     def workers(self, plays: Plays, work: Work) -> None:
         """Make, configure again or upgrade agents."""
-        plays.ours("k3s.yml", limit=_with_first((*work.join, *work.again, *work.upgrade)))
+        plays.ours("k3s.yml", limit=_with(work.via, (*work.join, *work.again, *work.upgrade)))
 
 
 PROVISIONERS: dict[str, Provisioner] = {"kubespray": Kubespray(), "kubeadm": Kubeadm(), "k3s": K3s()}
@@ -122,6 +122,6 @@ def _hosts(names: Sequence[str]) -> str:
     return ":".join(names)
 
 
-def _with_first(names: Sequence[str]) -> str:
-    """Return a limit with the first control plane in it, for what it tells joining nodes."""
-    return _hosts([f"{CONTROL_PLANE}[0]", *names])
+def _with(plane: str, names: Sequence[str]) -> str:
+    """Return a limit with a control plane in it, for what it tells joining nodes."""
+    return _hosts([plane or f"{CONTROL_PLANE}[0]", *names])

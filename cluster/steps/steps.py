@@ -72,8 +72,9 @@ def control_plane(step: Step) -> str:
 def workers(step: Step) -> str:
     """Join the workers that are missing, see to those that were made differently, take out those no longer wanted."""
     wanted = _marks(step)
-    standing = _standing(step)
-    todo = nodes.work(wanted, version(step.settings), standing)
+    standing = _standing_of_those_that_answer(step)
+    planes = nodes.planes([each.name for each in step.settings.by_role("control-plane")], standing)
+    todo = nodes.work(wanted, version(step.settings), standing, planes.there)
     refusals.workers(step.context, standing, version(step.settings), todo.upgrade)
     if todo.nothing:
         return f"{_workers(wanted)}: nothing to do"
@@ -154,6 +155,11 @@ def version(settings: Settings) -> str:
 
 def _standing(step: Step) -> nodes.Standing:
     return nodes.read(step.plays.ours("installed.yml").told)
+
+
+def _standing_of_those_that_answer(step: Step) -> nodes.Standing:
+    """Return what there is as far as it answers: a control plane that is off is not to keep workers from joining."""
+    return nodes.read(step.plays.asked("installed.yml").told)
 
 
 def _remove(step: Step, removed: Sequence[str], gone: Sequence[str]) -> None:

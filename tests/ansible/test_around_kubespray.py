@@ -63,3 +63,16 @@ def test_a_control_plane_of_kubespray_is_kept_free_while_there_are_workers(world
     made.become(workers=0)
     assert made.play("label_nodes.yml", "kube_control_plane").changed == {"cp-1": 1}
     assert of(made, "cp-1")["spec"]["taints"] == []
+
+
+def test_a_first_control_plane_that_is_off_is_asked_nothing(world: Worlds) -> None:
+    made = world(control_planes=3, workers=0)
+    lay(made)
+    made.silent = {"cp-1"}
+    ran = made.play("check.yml", check_etcd="", check_servers={"": ""})
+    assert ran.status == 0, ran.output[-3000:]
+    assert {each["name"] for each in ran.told["cp-1"]["cluster"]["nodes"]} == {"cp-1", "cp-2", "cp-3"}
+    assert ran.told["cp-1"]["cluster"]["servers"] == {"": {"version": "v1.34.3"}}
+    told = made.play("installed.yml").told
+    assert {each["name"] for each in told["cp-1"]["nodes"]} == {"cp-1", "cp-2", "cp-3"}
+    assert [name for name in told if "installed" in told[name]] == ["cp-2", "cp-3"]

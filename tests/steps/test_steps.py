@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -100,6 +101,40 @@ def test_another_worker_touches_only_itself(cluster: Make) -> None:
     run(made, "workers")
     assert made.lines == ["playbooks/facts.yml", "scale.yml worker-1", "mark_nodes.yml"]
     assert set(made.played[-1].extra["marks"]) == {"worker-1"}
+
+
+@pytest.mark.parametrize(
+    ("provisioner", "play"),
+    [("kubeadm", "kubeadm_workers.yml control-2:worker-1"), ("k3s", "k3s.yml control-2:worker-1")],
+)
+def test_a_control_plane_that_is_off_keeps_no_worker_from_joining(cluster: Make, provisioner: str, play: str) -> None:
+    plane, *workers = raw()["machines"]
+    planes = [{**plane, "name": f"control-{n}", "address": f"192.168.200.1{n}"} for n in (1, 2, 3)]
+    stack = {"machines": [*planes, *workers], "kubernetes": {"provisioner": provisioner}}
+    made = cluster(**stack, network={"api_address": "192.168.200.5"} if provisioner == "kubeadm" else {})
+    installed(made)
+    for values in made.told.values():
+        values["installed"] |= {"provisioner": provisioner, "api": "1.34.3"}
+    nodes = made.told["control-1"].pop("nodes")
+    made.told["control-1"] = {"nodes": [each for each in nodes if each["name"] != "worker-1"]}
+    made.told["worker-1"]["installed"]["kubernetes"] = ""
+    off = Failure("control-1", "Look", "No route to host", unreachable=True)
+
+    def played(what: Play, watch: Callable[..., None]) -> Outcome:
+        outcome = made.play(what, watch)
+        return replace(outcome, status=4, failures=(off,)) if what.playbook == "installed.yml" else outcome
+
+    steps.run("workers", made.context, lambda _: None, prepare=made.prepare, play=played)
+    assert play in made.lines
+    with pytest.raises(StepError, match="control-1: this step: cannot be reached"):
+        steps.run("control-plane", made.context, lambda _: None, prepare=made.prepare, play=played)
+    wrong = Failure("worker-1", "Look", "No space left on device")
+
+    def failed(what: Play, watch: Callable[..., None]) -> Outcome:
+        return replace(made.play(what, watch), status=2, failures=(off, wrong))
+
+    with pytest.raises(StepError, match="No space left"):
+        steps.run("workers", made.context, lambda _: None, prepare=made.prepare, play=failed)
 
 
 def test_a_worker_that_was_taken_out_is_drained_first(cluster: Make) -> None:
