@@ -11,13 +11,16 @@ import yaml
 
 from cluster import check, preflight
 from cluster.ansible import Task, play
+from cluster.ansible.run import PLAYBOOKS
 from cluster.render.group_vars import virtual_address
+from cluster.render.image import digest, read_files
 from cluster.report import Report
 from cluster.settings.model import Settings
 from cluster.steps import fetch, nodes, refusals
 from cluster.steps.context import Context
 from cluster.steps.errors import StepError
 from cluster.steps.failure import failed
+from cluster.steps.inputs import shaping_files, worker_variables
 from cluster.steps.left import forget, reached
 from cluster.steps.plays import Plays, Run
 from cluster.steps.progress import Progress
@@ -196,10 +199,12 @@ def _note(step: Step, planes: nodes.Planes, standing: nodes.Standing, wanted: st
 def _marks(step: Step) -> dict[str, str]:
     """Return the mark of each worker that is wanted."""
     inventory: Any = yaml.safe_load(step.context.inventory.read_text(encoding="utf-8"))
-    variables = (step.context.inventory.parent / "group_vars" / "all" / "cluster.yml").read_text(encoding="utf-8")
     hosts = inventory["all"]["hosts"]
+    files = shaping_files(step.settings.kubernetes.provisioner, control_plane=False)
+    ours = digest({}, read_files(PLAYBOOKS, *files)) if files else ""
+    made = {"group": worker_variables(step.settings), "ours": ours}
     names = [machine.name for machine in step.settings.machines if machine.role != "control-plane"]
-    return {name: nodes.mark(step.context, {"group": variables, "host": hosts[name]}, name) for name in names}
+    return {name: nodes.mark(step.context, {**made, "host": hosts[name]}, name) for name in names}
 
 
 def _checked(step: Step, group: str) -> str:
