@@ -21,7 +21,7 @@ from cluster.versions.gpu import (
     tuple_text,
 )
 from cluster.versions.images import CLOUD_IMAGES, DEBIAN_IMAGE, IMAGES, UBUNTU_IMAGE
-from cluster.versions.judge import chart_conflicts, chart_range, installs, nearest_tuple, parts_for
+from cluster.versions.judge import chart_conflicts, chart_range, installs, nearest_tuple, newest_patch, parts_for
 from cluster.versions.kubernetes import (
     ANSIBLE_CORE,
     CALICO_MANIFESTS,
@@ -69,6 +69,7 @@ __all__ = [
     "minor_of",
     "nearest_driver",
     "nearest_tuple",
+    "newest_patch",
     "parts_for",
     "release_step",
     "show",

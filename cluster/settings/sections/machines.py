@@ -95,9 +95,7 @@ class Kubernetes(Section):
     ] = None
     gpu_taint: Annotated[
         bool,
-        Field(
-            description="keep pods that ask for no GPU off the GPU workers; needs a worker without GPUs, and Kubespray"
-        ),
+        Field(description="keep pods that ask for no GPU off the GPU workers; needs a worker without GPUs"),
     ] = False
     storage_class: Name = "local-path"
     expendable: Annotated[
