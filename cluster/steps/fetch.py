@@ -69,6 +69,7 @@ def prepare(kubernetes: Kubernetes, cache: Path, log: Path, *, run: Run = run) -
             core = versions.ANSIBLE_CORE
             return Tools(_environment(cache / f"ansible-core-{core}.venv", [f"ansible-core=={core}"], run))
         folder = _local(kubernetes) or _cloned(kubernetes, cache, run)
+        _as_pinned(folder, kubernetes, run)
         wanted = ["-r", str(folder / "requirements.txt")]
         return Tools(_environment(cache / f"kubespray-{kubernetes.kubespray}.venv", wanted, run), folder)
 
@@ -103,7 +104,7 @@ def _cloned(kubernetes: Kubernetes, cache: Path, run: Run) -> Path:
         _must(
             run(["git", "clone", "--quiet", "--depth", "1", "--branch", tag, url, str(part)]), f"fetching {url} {tag}"
         )
-        commit = _must(run(["git", "-C", str(part), "rev-parse", "HEAD"]), f"reading the commit of {tag}").strip()
+        commit = _commit(part, run)
         pinned = versions.KUBESPRAY[tag].commit if tag in versions.KUBESPRAY else commit
         if commit != pinned:
             raise StepError(
@@ -112,6 +113,36 @@ def _cloned(kubernetes: Kubernetes, cache: Path, run: Run) -> Path:
                 " kubernetes.kubespray_url"
             )
     return target
+
+
+def _as_pinned(folder: Path, kubernetes: Kubernetes, run: Run) -> None:
+    """Hold a folder to the pinned commit at each use, where it says which it is: with git's files in it.
+
+    A folder without them is used as it is, by its galaxy.yml: on a machine without git, or with patches of one's own.
+    """
+    release = versions.KUBESPRAY.get(kubernetes.kubespray)
+    if release is None or not (folder / ".git").exists():
+        return
+    ours = not kubernetes.kubespray_folder
+    again = f"remove it, and it is fetched again: rm -r {folder}" if ours else f"check out {release.tag} there"
+    commit = _commit(folder, run)
+    if commit != release.commit:
+        raise StepError(f"{folder} is at commit {commit}, not at {release.commit}, which is {release.tag}; {again}")
+    words = ["git", *_trusting(folder), "status", "--porcelain", "--untracked-files=no"]
+    changed = _must(run(words), f"looking for changes in {folder}").splitlines()
+    if changed:
+        names = ", ".join(line[3:] for line in changed[:_TAIL])
+        own = "" if ours else "; or, to use it as it is, take its .git away"
+        raise StepError(f"{folder} is not as {release.tag} has it: {names} changed; {again}{own}")
+
+
+def _commit(folder: Path, run: Run) -> str:
+    return _must(run(["git", *_trusting(folder), "rev-parse", "HEAD"]), f"reading the commit of {folder}").strip()
+
+
+def _trusting(folder: Path) -> list[str]:
+    """Return git's options to look into a folder that another user may own: nothing of it is run."""
+    return ["-c", f"safe.directory={folder}", "-C", str(folder)]
 
 
 def _environment(target: Path, packages: Sequence[str], run: Run) -> Path:

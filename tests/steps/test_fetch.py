@@ -24,6 +24,7 @@ class Machine:
         self.ran: list[str] = []
         self.commit = versions.KUBESPRAY[TAG].commit
         self.broken = broken
+        self.changed = ""
 
     def __call__(self, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
         line = " ".join(words)
@@ -33,10 +34,14 @@ class Machine:
                 return subprocess.CompletedProcess(list(words), 128, "", said)
         if "clone" in words:
             Path(words[-1]).mkdir()
+            (Path(words[-1]) / ".git").mkdir()
             (Path(words[-1]) / "requirements.txt").write_text("ansible==10.7.0\n")
         if "venv" in words:
             (Path(words[-1]) / "bin").mkdir(parents=True)
-        return subprocess.CompletedProcess(list(words), 0, f"{self.commit}\n" if "rev-parse" in words else "", "")
+        return subprocess.CompletedProcess(list(words), 0, self.said(words), "")
+
+    def said(self, words: Sequence[str]) -> str:
+        return f"{self.commit}\n" if "rev-parse" in words else self.changed if "status" in words else ""
 
 
 def wanted(**more: Any) -> Kubernetes:
@@ -104,6 +109,33 @@ def test_a_folder_that_is_no_checkout_is_named(tmp_path: Path) -> None:
         prepare(wanted(kubespray_folder=str(tmp_path / "nowhere")), tmp_path / "cache", tmp_path / "log", run=Machine())
 
 
+def test_what_was_fetched_is_looked_at_again_at_each_use(tmp_path: Path) -> None:
+    prepare(wanted(), tmp_path, tmp_path / "log", run=Machine())
+    moved = Machine()
+    moved.commit = "0" * 40
+    folder = tmp_path / f"kubespray-{TAG}"
+    with pytest.raises(StepError, match=rf"is at commit 0{{40}}, not at .* rm -r {folder}"):
+        prepare(wanted(), tmp_path, tmp_path / "log", run=moved)
+    patched = Machine()
+    patched.changed = " M roles/etcd/tasks/main.yml\n"
+    with pytest.raises(StepError, match=r"roles/etcd/tasks/main\.yml changed; remove it"):
+        prepare(wanted(), tmp_path, tmp_path / "log", run=patched)
+
+
+def test_a_checkout_of_ones_own_is_held_to_the_commit_too(tmp_path: Path) -> None:
+    folder = tmp_path / "checkout"
+    (folder / ".git").mkdir(parents=True)
+    (folder / "galaxy.yml").write_text(f"version: {TAG.removeprefix('v')}\n")
+    given = wanted(kubespray_folder=str(folder))
+    assert prepare(given, tmp_path / "cache", tmp_path / "log", run=Machine()).kubespray == folder
+    patched = Machine()
+    patched.changed = " M README.md\n"
+    with pytest.raises(StepError, match=f"README.md changed; check out {TAG} there; or, .* take its .git away"):
+        prepare(given, tmp_path / "cache", tmp_path / "log", run=patched)
+    (folder / ".git").rmdir()
+    assert prepare(given, tmp_path / "cache", tmp_path / "log", run=patched).kubespray == folder
+
+
 @pytest.mark.parametrize("provisioner", ["k3s", "kubeadm"])
 def test_the_others_need_ansible_alone(tmp_path: Path, provisioner: str) -> None:
     machine = Machine()
@@ -140,3 +172,6 @@ def test_a_real_repository_with_a_tag(tmp_path: Path, monkeypatch: pytest.Monkey
     tools = prepare(wanted(kubespray_url=str(source)), tmp_path / "cache", tmp_path / "log", run=some)
     assert tools.kubespray is not None
     assert (tools.kubespray / "requirements.txt").exists()
+    (tools.kubespray / "requirements.txt").write_text("ansible==0.1\n")
+    with pytest.raises(StepError, match=r"requirements.txt changed"):
+        prepare(wanted(kubespray_url=str(source)), tmp_path / "cache", tmp_path / "log", run=some)
