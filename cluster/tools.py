@@ -29,7 +29,16 @@ PROVIDER = (
 OWN = (
     Tool("ssh", "the program waits for its VMs with it", "openssh-client (Fedora: openssh-clients)"),
     Tool("virsh", "the program changes the sizes of its VMs with it", "libvirt-clients (Fedora: libvirt-client)"),
+    Tool("setpriv", "a step that is killed takes its Ansible along by it", "util-linux (Fedora: the same)"),
 )
+
+FOR_KUBESPRAY = (
+    Tool("rsync", "Kubespray hands its downloads on to the nodes with it", "rsync (Fedora: the same)"),
+    Tool(
+        "git", "Kubespray is fetched with it", "git (Fedora: the same); or name a checkout: kubernetes.kubespray_folder"
+    ),
+)
+"""rsync: roles/download (ansible.posix.synchronize), since download_run_once is on."""
 
 FOR_GPUS = (
     Tool(
@@ -53,6 +62,8 @@ def missing_tools(settings: Settings, which: Callable[[str], str | None] = shuti
     # Where a host is this very machine, its facts say already that virsh is missing.
     here = any(urlsplit(host.uri).hostname is None for host in live)
     needed = [tool for tool in (*PROVIDER, *OWN) if not (tool.name == "virsh" and here)]
+    if settings.kubernetes.provisioner == "kubespray":
+        needed += [tool for tool in FOR_KUBESPRAY if tool.name != "git" or not settings.kubernetes.kubespray_folder]
     needed += FOR_GPUS if settings.gpu_count else ()
     return [_missing(tool) for tool in needed if which(tool.name) is None]
 

@@ -11,9 +11,9 @@ import pulumi
 from pulumi_command import local
 
 from cluster.settings.model import Settings
-from components.base import TaskComponent
+from components.base import TaskComponent, file
 
-CHECK = 'PATH="$PWD/.venv/bin:$PATH" python components/scripts/check_foundation.py'
+CHECK = file("components/scripts/check_foundation.py")
 
 
 @dataclass(frozen=True)

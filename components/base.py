@@ -8,6 +8,8 @@ from typing import Any
 
 import pulumi
 
+from cluster.steps.caller import CALLER
+
 
 class TaskComponent(pulumi.ComponentResource):
     """A component that carries out one task of ``cluster.phases``.
@@ -64,8 +66,21 @@ def module(name: str, *words: str) -> str:
     return _python(name, *words)
 
 
+def file(path: str) -> str:
+    """Return the shell line that runs a Python file of the project that imports nothing of it."""
+    return _python_line(shlex.quote(path))
+
+
 def _python(name: str, *words: str) -> str:
-    return f'PATH="$PWD/.venv/bin:$PATH" python -m {shlex.join([name, *words])}'
+    return _python_line(f"-m {shlex.join([name, *words])}")
+
+
+def _python_line(words: str) -> str:
+    """Return the shell line that becomes Python: a cancelled update kills the shell, and not what the shell started.
+
+    Who called it, the provider, is told: a step ends when the provider has ended (``cluster.steps.caller``).
+    """
+    return f'export PATH="$PWD/.venv/bin:$PATH" {CALLER}="$PPID"; exec python {words}'
 
 
 def run_dir(stack: str) -> str:

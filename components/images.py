@@ -56,7 +56,7 @@ class Image(TaskComponent):
         path = _file(kind, digest)
         build = local.Command(
             f"image-{kind}",
-            create=f"packer/build.sh {kind}",
+            create=f"exec packer/build.sh {kind}",
             delete='rm -f "$IMAGE_OUTPUT" "${IMAGE_OUTPUT%.qcow2}.json"',
             environment={**environment, "IMAGE_OUTPUT": path},
             triggers=[digest],

@@ -11,13 +11,21 @@ from typing import Any
 import pulumi
 from pulumi_command import local
 
+from cluster.refetch import refetch, today
 from cluster.render.image import digest, read_files
 from cluster.settings.model import Settings
-from cluster.steps.inputs import control_plane_inputs, inventory_files, step_environment, worker_inputs
+from cluster.steps.inputs import (
+    PREFLIGHT_FILES,
+    control_plane_inputs,
+    inventory_files,
+    preflight_inputs,
+    shaping_files,
+    step_environment,
+    worker_inputs,
+)
 from components.base import TaskComponent, run_dir, step
 
 ANSIBLE = Path(__file__).parent.parent / "ansible"
-ANSIBLE_INPUTS = ("*.yml", "tasks/*.yml", "templates/*", "vars/*", "files/*")
 
 
 @dataclass(frozen=True)
@@ -71,23 +79,22 @@ class Cluster(TaskComponent):
     def _made(self, args: ClusterArgs) -> tuple[local.Command, pulumi.Input[str]]:
         """Register the steps; return the last one, and the id after whose change the kubeconfig is another."""
         settings = args.settings
-        ours = read_files(ANSIBLE, *ANSIBLE_INPUTS)
         masters = {machine.name: args.made[machine.name] for machine in settings.by_role("control-plane")}
-        others = {name: value for name, value in args.made.items() if name not in masters}
 
-        def inputs(text: str) -> str:
-            return digest(self._environment, {"inputs": text.encode(), **ours})
+        def inputs(text: str, *files: str) -> str:
+            return digest({}, {"inputs": text.encode(), **read_files(ANSIBLE, *files)})
 
-        def one(name: str, text: str, made: Mapping[str, Any], last: local.Command, *after: Any) -> local.Command:
-            return self._step(name, [inputs(text), *made.values(), *after], made, last)
+        def one(name: str, inputs: str, made: Mapping[str, Any], last: local.Command, *after: Any) -> local.Command:
+            return self._step(name, [inputs, *made.values(), *after], made, last)
 
-        planes, works = control_plane_inputs(settings), worker_inputs(settings)
-        preflight = one("preflight", planes + works, args.made, self._inventory)
+        provisioner = settings.kubernetes.provisioner
+        planes = inputs(control_plane_inputs(settings), *shaping_files(provisioner, control_plane=True))
+        works = inputs(worker_inputs(settings), *shaping_files(provisioner, control_plane=False))
+        preflight = one("preflight", inputs(preflight_inputs(settings), *PREFLIGHT_FILES), args.made, self._inventory)
         # Not after the preflight's id: another worker is looked at there, and is nothing to the control plane.
         plane = one("control-plane", planes, masters, preflight)
         check = one("control-plane-check", "", {}, plane, plane.id)
-        if not others:
-            return check, plane.id
+        # Without workers too: the last one that goes is taken out of the cluster by this step.
         joined = one("workers", works, args.made, check, plane.id)
         return one("workers-check", "", {}, joined, plane.id, joined.id), plane.id
 
@@ -121,10 +128,15 @@ class Cluster(TaskComponent):
         fetched = local.Command(
             "kubernetes-kubeconfig",
             create=step("kubeconfig"),
-            delete='rm -f "$RUN_DIR/kubeconfig" "$RUN_DIR/kubernetes.json"',
+            delete='rm -f "$RUN_DIR/kubeconfig" "$RUN_DIR/kubernetes.json" "$RUN_DIR/kubeconfig.stale"',
             # In place for the same reason as the inventory; the id makes it run again after each change.
-            environment={**self._environment, "AFTER": after},
+            environment={**self._environment, "AFTER": after, **self._stale()},
             logging=local.Logging.NONE,
             opts=self.child(pulumi.ResourceOptions(additional_secret_outputs=["stdout", "stderr"]), depends_on=[last]),
         )
         return pulumi.Output.secret(fetched.stdout)
+
+    def _stale(self) -> dict[str, str]:
+        """Return what makes the kubeconfig be fetched again before its certificate ends."""
+        when = refetch(Path(run_dir(pulumi.get_stack())), today(), record=not pulumi.runtime.is_dry_run())
+        return {"STALE": when} if when else {}

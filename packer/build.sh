@@ -97,7 +97,8 @@ build() {
     cp packer/plugins.pkr.hcl "$work/hcl/"
     packer init "$work/hcl" || return
   fi
-  packer build -color=false "${variables[@]}" "$work/hcl"
+  # It becomes the pipeline's process and ends with this script, SIGKILL included; SIGTERM makes it take its VM away.
+  exec setpriv --pdeathsig TERM -- packer build -color=false "${variables[@]}" "$work/hcl"
 }
 
 # The steps that take long, each with the seconds since the beginning; the rest is in the log.

@@ -3,7 +3,8 @@
 Beside Ansible's own output, which goes to the log for people. Events, one a line, with ``event`` first:
 
 - ``play`` (name), ``task`` (name, path: file and line): what begins.
-- ``failed`` and ``unreachable`` (host, task, path, action, message, ignored): what went wrong.
+- ``failed`` and ``unreachable`` (host, task, path, action, message, ignored): what went wrong. ``rescued``: the block
+  whose rescue takes this up, ``rescues``: the block whose rescue it was that failed; empty where there is none.
 - ``end`` (hosts: counts by host; told: what ``set_stats`` with ``per_host`` has told, by host).
 
 Results of tasks with ``no_log`` arrive censored, as Ansible hands them to every callback.
@@ -56,7 +57,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._went_wrong("failed", result, ignored=ignore_errors)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
-        self._went_wrong("unreachable", result, ignored=False)
+        self._went_wrong("unreachable", result, ignored=bool(result._task.ignore_unreachable))
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         hosts = {host: stats.summarize(host) for host in sorted(stats.processed)}
@@ -73,12 +74,25 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             action=str(task.action),
             message=message_of(result._result)[:MESSAGE_LIMIT],
             ignored=bool(ignored),
+            **rescue_of(task),
         )
 
     def _tell(self, event: str, **fields: Any) -> None:
         assert self._to is not None
         self._to.write(json.dumps({"event": event, **fields}, default=str) + "\n")
         self._to.flush()
+
+
+def rescue_of(task: Any) -> dict[str, str]:
+    """Return the innermost block with a rescue that a task is in: as ``rescued`` in its tasks, as ``rescues`` in those
+    of the rescue. A failure is known to be no cause by the block alone: Ansible says so at the end, and by number."""
+    child, parent = task, getattr(task, "_parent", None)
+    while parent is not None:
+        for key, section in (("rescued", "block"), ("rescues", "rescue")):
+            if getattr(parent, "rescue", None) and child._uuid in {each._uuid for each in getattr(parent, section)}:
+                return {"rescued": "", "rescues": "", key: str(parent._uuid)}
+        child, parent = parent, getattr(parent, "_parent", None)
+    return {"rescued": "", "rescues": ""}
 
 
 def message_of(result: dict[str, Any]) -> str:

@@ -18,7 +18,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Failure:
-    """What went wrong on a host. ``unreachable``: Ansible could not get there at all."""
+    """What went wrong on a host. ``unreachable``: Ansible could not get there at all.
+
+    ``rescued``: the block whose rescue takes it up; ``rescues``: the block whose rescue it was that went wrong.
+    """
 
     host: str
     task: str
@@ -27,6 +30,8 @@ class Failure:
     action: str = ""
     unreachable: bool = False
     ignored: bool = False
+    rescued: str = ""
+    rescues: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,9 @@ def parse(line: str) -> Event | None:
     if kind == "task":
         return Task(str(raw.get("name", "")), str(raw.get("path", "")))
     if kind in ("failed", "unreachable"):
-        words = {key: str(raw.get(key, "")) for key in ("host", "task", "message", "path", "action")}
+        words = {
+            key: str(raw.get(key, "")) for key in ("host", "task", "message", "path", "action", "rescued", "rescues")
+        }
         return Failure(**words, unreachable=kind == "unreachable", ignored=bool(raw.get("ignored")))
     if kind == "end":
         return End(raw.get("hosts") or {}, raw.get("told") or {})

@@ -5,18 +5,20 @@ Nothing of the output is kept in memory: a log of any length passes through in l
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
 from cluster.ansible.events import End, Event, Failure, Task, parse
-from cluster.ansible.mask import Masker
+from cluster.ansible.mask import Masker, masked_text
 
 ROOT = Path(__file__).parent.parent.parent
 PLAYBOOKS = ROOT / "ansible"
@@ -27,12 +29,18 @@ _LINE_LIMIT = 1 << 20
 
 _FAILURES_KEPT = 1000
 
+LEASH = ("setpriv", "--pdeathsig", "KILL", "--")
+"""What a program of ours is started through that must not outlive this process, however that ends."""
+
+_INHERITED: list[int] = []
+
 
 @dataclass(frozen=True)
 class Play:
     """A playbook to run.
 
     ``playbook`` is looked for from ``folder``, where its ansible.cfg and roles lie (ours, or Kubespray's checkout).
+    ``first`` is an inventory that is read before: who is in a group there comes first in it.
     ``ansible`` is the folder with ``ansible-playbook`` in it, None: the one on PATH. ``extra`` holds ``--extra-vars``.
     """
 
@@ -40,6 +48,7 @@ class Play:
     inventory: Path
     log: Path
     folder: Path = PLAYBOOKS
+    first: Path | None = None
     ansible: Path | None = None
     limit: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -49,7 +58,8 @@ class Play:
     def command(self) -> list[str]:
         """Return the command line."""
         program = str(self.ansible / "ansible-playbook") if self.ansible else "ansible-playbook"
-        line = [program, "-i", str(self.inventory.absolute()), self.playbook]
+        before = ["-i", str(self.first.absolute())] if self.first else []
+        line = [program, *before, "-i", str(self.inventory.absolute()), self.playbook]
         line += ["--limit", self.limit] if self.limit else []
         line += ["--extra-vars", json.dumps(dict(self.extra))] if self.extra else []
         return [*line, *self.words]
@@ -74,20 +84,25 @@ class Outcome:
 def play(what: Play, watch: Callable[[Event], None] = lambda _: None) -> Outcome:
     """Run a playbook to its end; ``watch`` sees every event as it comes, from another thread.
 
-    Ended by a signal, Ansible is ended too: a play that goes on without its caller would meet the next one.
+    When this process ends, by SIGKILL too, Ansible's main process is killed: no further task begins. A worker with a
+    task under way goes on until that is done, as the task itself does on its node; till then it holds what it has
+    inherited. Raises FileNotFoundError where there is no Ansible.
     """
+    words = what.command()
+    if shutil.which(words[0]) is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), words[0])
     what.log.parent.mkdir(parents=True, exist_ok=True)
-    collected = _Collected(watch)
-    with _events_to(collected) as number, _private(what.log) as log:
+    collected = _Collected(watch, what.secrets)
+    with _events_to(collected) as number, private(what.log) as log:
         try:
             process = subprocess.Popen(
-                what.command(),
+                [*LEASH, *words],
                 cwd=what.folder,
                 env=environment(number),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                pass_fds=(number,),
+                pass_fds=(number, *_INHERITED),
                 text=True,
                 errors="replace",
             )
@@ -100,24 +115,47 @@ def play(what: Play, watch: Callable[[Event], None] = lambda _: None) -> Outcome
                 log.flush()
             status = process.wait()
         except BaseException:
-            process.terminate()
+            process.kill()
             process.wait()
             raise
-    failures = tuple(each for each in collected.failures if not each.ignored)
-    return Outcome(status, failures, collected.end.told, what.log, collected.end.hosts)
+    return Outcome(status, _causes(collected.failures), collected.end.told, what.log, collected.end.hosts)
 
 
-def _private(path: Path) -> IO[str]:
+def _causes(failures: Sequence[Failure]) -> tuple[Failure, ...]:
+    """Return the failures that ended something: not ignored, nor taken up by a rescue, unless that has failed too."""
+    counted = [each for each in failures if not each.ignored]
+    lost = {(each.host, each.rescues) for each in counted if each.rescues}
+    return tuple(each for each in counted if not each.rescued or (each.host, each.rescued) in lost)
+
+
+@contextmanager
+def inherited(number: int) -> Iterator[None]:
+    """Let every play inherit a descriptor: a lock on it is held until the last process of the last play has ended."""
+    _INHERITED.append(number)
+    try:
+        yield
+    finally:
+        _INHERITED.remove(number)
+
+
+def private(path: Path) -> IO[str]:
     """Open a log to append to that nobody else may read: masking knows what it has been told, not all there is."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "a", encoding="utf-8")
 
 
 def masked(lines: IO[str], secrets: Iterable[str]) -> Iterator[str]:
     """Yield a stream's lines without secrets, one at a time."""
-    mask = Masker(secrets)
+    mask, kept = Masker(secrets), ""
     while line := lines.readline(_LINE_LIMIT):
+        line, kept = kept + line, ""
+        if not line.endswith("\n"):
+            # A piece of a long line ends between words, so that no secret is cut in two.
+            cut = line.rfind(" ") + 1 or len(line)
+            line, kept = line[:cut], line[cut:]
         if shown := mask(line):
             yield shown
+    if kept:
+        yield mask(kept)
 
 
 def environment(number: int) -> dict[str, str]:
@@ -137,19 +175,29 @@ def environment(number: int) -> dict[str, str]:
 class _Collected:
     """What the events leave behind: the failures, up to a number, and the end."""
 
-    def __init__(self, watch: Callable[[Event], None]) -> None:
+    def __init__(self, watch: Callable[[Event], None], secrets: Sequence[str]) -> None:
         self.failures: list[Failure] = []
         self.end = End()
         self._watch = watch
+        self._secrets = secrets
 
     def take(self, line: str) -> None:
-        event = parse(line)
+        event = self._masked(parse(line))
         if isinstance(event, Failure) and len(self.failures) < _FAILURES_KEPT:
             self.failures.append(event)
         elif isinstance(event, End):
             self.end = event
         if isinstance(event, Task | Failure | End):
             self._watch(event)
+
+    def _masked(self, event: Event | None) -> Event | None:
+        """The output is masked on its way to the log; this comes by another, and goes into errors."""
+        if isinstance(event, Task):
+            return replace(event, name=masked_text(event.name, self._secrets))
+        if isinstance(event, Failure):
+            task, message = (masked_text(each, self._secrets) for each in (event.task, event.message))
+            return replace(event, task=task, message=message)
+        return event
 
 
 @contextmanager
@@ -164,7 +212,6 @@ def _events_to(collected: _Collected) -> Iterator[int]:
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
-    try:
-        yield writes
-    finally:
-        reader.join()
+    yield writes
+    # Not after an interruption: workers that finish their task have the other end, too.
+    reader.join()

@@ -133,7 +133,15 @@ def _probed(question: _Question, found: Cluster) -> tuple[dict[str, Node], list[
     outcome = question.play("pods.yml", limit, pods=pods.question(found, question.settings))
     joined = set(found.nodes or {})
     told = {name: node for name, node in nodes(outcome.told).items() if name in joined}
-    return told, [each for each in _failed(question, outcome) if each.node in joined]
+    failed = [each for each in _failed(question, outcome) if each.node in joined]
+    # Who neither answered nor failed has not been asked: that proves nothing, and is no pass.
+    for name in wanted.nodes:
+        if name in joined and name not in {each.node for each in failed} and not (name in told and told[name].pods):
+            remedy = f"run the same again; the log says why it was not: {question.log}"
+            failed.append(
+                Problem(name, "pod network", "was not asked", "an answer from each node", remedy, passes=True)
+            )
+    return told, failed
 
 
 def through(
@@ -158,13 +166,15 @@ def _variables(question: _Question) -> dict[str, Any]:
         return {
             "check_kubectl": words,
             "check_etcd": "",
+            "check_servers": {"": ""},
             "check_on": "localhost",
             "check_path": os.environ.get("PATH", ""),
         }
     if provisioner == "k3s":
-        return {"check_kubectl": ["k3s", "kubectl"], "check_etcd": ""}
-    words = ["kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf"]
-    return {"check_kubectl": words, "check_etcd": provisioner}
+        return {"check_etcd": "", "check_servers": {"": ""}}
+    # Each by the address that its certificate names; the configuration may name one that moves among them.
+    servers = {each.name: f"https://{each.address}:6443" for each in question.settings.by_role("control-plane")}
+    return {"check_etcd": provisioner, "check_servers": servers}
 
 
 def _failed(question: _Question, outcome: Outcome) -> list[Problem]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from cluster.check.model import Cluster, KubeNode, Pod
 from cluster.report import Problem, Severity
@@ -17,33 +17,47 @@ SYSTEM = ("kube-system", "calico-system", "calico-apiserver", "tigera-operator",
 
 CONTROL_PLANE = "kube_control_plane"
 
+DNS_APP = "kube-dns"
+ON_EACH_NODE = {"kube-proxy": "services reach nobody from there", "calico-node": "pods there have no network"}
+"""Of a cluster of Kubespray's or kubeadm's, what runs on each node, by its label k8s-app. k3s has both in itself."""
+
 
 @dataclass(frozen=True)
 class Wanted:
     """Which nodes have to be there, with which version of kubelet.
 
-    ``partly``: the cluster's other nodes are still to come, so only what runs on these is judged. ``foreign``: the
-    cluster is somebody else's: all its nodes are looked at, the version by its minor, and what is not well is theirs
-    to mend: a warning, as long as one node is Ready.
+    ``apps``: what has to run on each of them. ``etcd``: control plane -> its address, where each has a member of etcd
+    that can be asked for. ``partly``: the cluster's other nodes are still to come, so only what runs on these is
+    judged. ``foreign``: the cluster is somebody else's: all its nodes are looked at, the version by its minor, and what
+    is not well is theirs to mend: a warning, as long as one node is Ready.
     """
 
     nodes: tuple[str, ...]
     version: str
     partly: bool = False
     foreign: bool = False
+    apps: tuple[str, ...] = ()
+    etcd: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, settings: Settings, group: str) -> Wanted:
-        """Return what is wanted of a group of the inventory: ``kube_control_plane`` or ``kube_node``."""
-        control_planes = tuple(machine.name for machine in settings.by_role("control-plane"))
-        workers = tuple(machine.name for machine in settings.machines if machine.role != "control-plane")
-        first = group == CONTROL_PLANE
-        named = control_planes if first or not workers else workers
-        foreign = settings.kubernetes.provisioner == "existing"
-        return cls(named, version(settings), first and bool(workers), foreign)
+        """Return what is wanted after a step: ``kube_control_plane``, of those only; ``kube_node``, of all nodes."""
+        provisioner = settings.kubernetes.provisioner
+        control_planes = {machine.name: str(machine.address) for machine in settings.by_role("control-plane")}
+        every = tuple(machine.name for machine in settings.machines)
+        named = tuple(control_planes) if group == CONTROL_PLANE else every
+        made = provisioner in ("kubespray", "kubeadm")
+        return cls(
+            named,
+            version(settings),
+            partly=len(named) < len(every),
+            foreign=provisioner == "existing",
+            apps=tuple(ON_EACH_NODE) if made else (),
+            etcd=control_planes if made else {},
+        )
 
     def right(self, version: str) -> bool:
-        """Whether a kubelet's version is the one that is wanted."""
+        """Whether the version of a kubelet or an API server is the one that is wanted."""
         if self.foreign:
             return version.split(".")[:2] == self.version.split(".")[:2]
         return version == self.version
@@ -76,12 +90,42 @@ def judge(found: Cluster, wanted: Wanted) -> Iterator[Problem]:
     for what in sorted(set(found.unknown) - {"ready"}):
         remedy = "run the same again; by hand: kubectl get nodes,pods -A"
         yield Problem(CLUSTER, what, f"cannot be told: {found.unknown[what]}", "an answer", remedy, passes=True)
-    yield from _etcd(found)
+    yield from _servers(found, wanted)
+    yield from _etcd(found, wanted)
     yield from _nodes(found, wanted)
     yield from _pods(found, wanted)
+    yield from _absent(found, wanted)
 
 
-def _etcd(found: Cluster) -> Iterator[Problem]:
+def _servers(found: Cluster, wanted: Wanted) -> Iterator[Problem]:
+    """Yield the API servers that do not answer, and those of another version: kubelet's says nothing of theirs."""
+    for name, server in (found.servers or {}).items():
+        where = name or CLUSTER
+        if server.error:
+            remedy = (
+                f"on {name or 'a control plane'}: crictl ps -a, crictl logs of kube-apiserver; is its disk full? df -h"
+            )
+            yield Problem(where, "API server", server.error, "an answer", remedy, passes=True)
+        elif not wanted.right(server.version):
+            yield Problem(where, "API server", server.version, wanted.version, _other_version(wanted))
+
+
+def _other_version(wanted: Wanted) -> str:
+    if wanted.foreign:
+        return "kubernetes.version has to say what that cluster runs: the charts are chosen by it"
+    return "run pulumi up, which brings it to that version; or put kubernetes.version back to what runs"
+
+
+def _etcd(found: Cluster, wanted: Wanted) -> Iterator[Problem]:
+    """Yield members that are ill, and where members and control planes are not the same; one too many is dead."""
+    there = {member.endpoint: member for member in found.etcd or ()}
+    for name, address in wanted.etcd.items() if found.etcd is not None else ():
+        if there.pop(f"https://{address}:2379", None) is None:
+            remedy = f"on {name}: journalctl -u etcd (or crictl logs of etcd); run pulumi up, which joins it"
+            yield Problem(name, "etcd member", "none", "one of each control plane", remedy, passes=True)
+    for endpoint in there if wanted.etcd else ():
+        remedy = "etcdctl member list, then etcdctl member remove ID, on a control plane: it counts for the quorum"
+        yield Problem(CLUSTER, f"etcd {endpoint}", "belongs to no control plane", "one of each", remedy)
     for member in found.etcd or ():
         if not member.health:
             remedy = (
@@ -115,10 +159,7 @@ def _node(node: KubeNode, wanted: Wanted) -> Iterator[Problem]:
             remedy = f"its network plugin does not run yet: {there}"
         yield Problem(node.name, "node", f"not Ready: {node.why}", "Ready", remedy, wanted.severity, passes=True)
     if not wanted.right(node.version):
-        remedy = "run pulumi up, which brings it to that version; or put kubernetes.version back to what runs"
-        if wanted.foreign:
-            remedy = "kubernetes.version has to say what that cluster runs: the charts are chosen by it"
-        yield Problem(node.name, "version", node.version, wanted.version, remedy)
+        yield Problem(node.name, "version", node.version, wanted.version, _other_version(wanted))
     if node.cordoned:
         remedy = f"kubectl uncordon {node.name}, if nobody works on it"
         yield Problem(node.name, "node", "is cordoned", "takes pods", remedy, severity="warning")
@@ -140,6 +181,23 @@ def _pods(found: Cluster, wanted: Wanted) -> Iterator[Problem]:
             severity="warning" if waits else wanted.severity,
             passes=True,
         )
+
+
+def _absent(found: Cluster, wanted: Wanted) -> Iterator[Problem]:
+    """Yield what should be there and is not: what is not there cannot be ill, and nothing of it is told above."""
+    if found.dns is None and "dns" not in found.unknown:
+        remedy = "kubectl get services -n kube-system -l k8s-app=kube-dns; does its add-on run?"
+        yield Problem(CLUSTER, "DNS", "no service", "one", remedy, wanted.severity, passes=True)
+    pods = [pod for pod in found.pods or () if pod.namespace in SYSTEM and not pod.going]
+    if found.pods is not None and not any(pod.app == DNS_APP for pod in pods):
+        remedy = "kubectl get deployments -n kube-system; kubectl describe that of CoreDNS"
+        yield Problem(CLUSTER, "DNS", "no pod", "one at least", remedy, wanted.severity, passes=True)
+    there = {(pod.app, pod.node) for pod in pods}
+    for name in wanted.nodes if found.pods is not None and found.nodes is not None else ():
+        for app in wanted.apps:
+            if name in (found.nodes or {}) and (app, name) not in there:
+                remedy = f"{ON_EACH_NODE[app]}: kubectl describe daemonset -n kube-system {app}"
+                yield Problem(name, f"pod {app}", "none", "one on each node", remedy, passes=True)
 
 
 def system_pods(pods: Sequence[Pod], wanted: Wanted) -> Iterator[Pod]:

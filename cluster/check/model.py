@@ -20,7 +20,8 @@ class KubeNode:
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod; ``waiting``: reasons of containers that do not run, ``unschedulable``: why it has no node yet."""
+    """A pod; ``waiting``: reasons of containers that do not run, ``unschedulable``: why it has no node yet, ``app``:
+    its label k8s-app, which says what of the system it is."""
 
     namespace: str
     name: str
@@ -33,6 +34,7 @@ class Pod:
     why: str = ""
     unschedulable: str = ""
     going: bool = False
+    app: str = ""
 
     @property
     def well(self) -> bool:
@@ -58,11 +60,23 @@ class Member:
 
 
 @dataclass(frozen=True)
+class Server:
+    """An API server: its version, or why it has none to tell."""
+
+    version: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True)
 class Cluster:
-    """A part is None where it had no answer; ``unknown`` then says why. ``failed``: the API's own checks that fail."""
+    """A part is None where it had no answer; ``unknown`` then says why. ``failed``: the API's own checks that fail.
+
+    ``servers``: the API servers by control plane; of a cluster of others, one without a name.
+    """
 
     ready: bool | None = None
     failed: tuple[str, ...] = ()
+    servers: Mapping[str, Server] | None = None
     nodes: Mapping[str, KubeNode] | None = None
     pods: tuple[Pod, ...] | None = None
     dns: Service | None = None
@@ -77,6 +91,7 @@ def cluster(raw: Mapping[str, Any]) -> Cluster:
     return Cluster(
         ready["ok"] if ready else None,
         tuple(ready["failed"]) if ready else (),
+        None if raw.get("servers") is None else {name: Server(**each) for name, each in raw["servers"].items()},
         None if nodes is None else {each["name"]: KubeNode(**each) for each in nodes},
         None if pods is None else tuple(Pod(**{**each, "waiting": tuple(each["waiting"])}) for each in pods),
         Service(**raw["dns"]) if raw.get("dns") else None,

@@ -83,6 +83,4 @@ def notes(nodes: Mapping[str, Node], found: Cluster) -> list[str]:
     ]
     if outside:
         text.append(f"no pod with a network of its own on {', '.join(outside)}: asked from the node, not from a pod")
-    if found.dns is None:
-        text.append("the cluster has no DNS service yet: names were not asked for")
     return text

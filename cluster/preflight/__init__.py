@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from cluster.ansible import Play, Task, play
+from cluster.ansible import Outcome, Play, Task, play
 from cluster.ansible.events import Event
 from cluster.preflight.judge import judge, notes
 from cluster.preflight.limits import Limits
@@ -31,6 +31,7 @@ def check(
     *,
     limits: Limits | None = None,
     say: Callable[[str], None] = lambda _: None,
+    run: Callable[[Play, Callable[[Event], None]], Outcome] = play,
 ) -> Report:
     """Ask every node and return the report.
 
@@ -45,7 +46,7 @@ def check(
 
     variables = {"look": ask.look(settings)}
     with alone(inventory, say):
-        outcome = play(Play("preflight.yml", inventory, log, ansible=ansible, extra=variables), watch)
+        outcome = run(Play("preflight.yml", inventory, log, ansible=ansible, extra=variables), watch)
     names = [machine.name for machine in settings.machines]
     addresses = {machine.name: str(machine.address) for machine in settings.machines}
     told = nodes(outcome.told)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from cluster.remedies.fault import fault
 
-FAULTS = (
+UNREACHABLE = (
     fault(
         "node-key-refused",
         r"Permission denied \(publickey",
@@ -33,6 +33,10 @@ FAULTS = (
         "is it running: virsh list --all; what hangs where: cloudctl net check --stack {stack}; its console:"
         " .cloud/{stack}/, virsh console NODE",
     ),
+)
+"""Why Ansible cannot get to a node at all. Of a task that ran and failed the same words mean another machine."""
+
+FAULTS = (
     fault(
         "sudo",
         r"Missing sudo password|a password is required|is not in the sudoers file|incorrect sudo password",
@@ -68,6 +72,12 @@ FAULTS = (
         "a download is not what it should be: cut off, changed on its way, or from a mirror that holds another version",
         "run the same again; if it stays: remove it from the cache (on the first control plane: /tmp/releases) and"
         " compare the mirror in registry.files with the original",
+    ),
+    fault(
+        "rsync",
+        r'required executable "?rsync|rsync: (?:command )?not found|rsync error: (?:remote )?command not found',
+        "there is no rsync, with which Kubespray hands its downloads on",
+        "where Pulumi runs, and on the node if it is named there: sudo apt-get install rsync",
     ),
     fault(
         "image-pull",

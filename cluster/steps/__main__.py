@@ -14,14 +14,17 @@ from pathlib import Path
 from typing import NoReturn
 
 from cluster.problems import InputError
+from cluster.steps.caller import end_with_caller
 from cluster.steps.errors import StepError
 from cluster.steps.files import write
 
 
 def main(words: list[str]) -> int:
     """Run one step."""
-    # The engine ends a cancelled command by SIGTERM: Ansible must end with it, as it does after Ctrl-C.
+    # The engine ends a cancelled command by SIGKILL (components.base makes this process that command). Who is killed
+    # says nothing: what is left is seen to by the next run (cluster.steps.turn).
     signal.signal(signal.SIGTERM, _leave)
+    end_with_caller(os.environ)
     os.umask(0o077)
     try:
         return _run(words)
@@ -34,8 +37,16 @@ def main(words: list[str]) -> int:
 
 
 def _run(words: list[str]) -> int:
+    from cluster.steps.turn import turn
+
+    run_dir = Path(os.environ.get("RUN_DIR", ""))
     if words == ["inventory"]:
-        write(Path(os.environ["RUN_DIR"]) / "inventory", json.load(sys.stdin))
+        from cluster.steps.left import remember
+
+        files = json.load(sys.stdin)
+        with turn(run_dir, "inventory", _say):
+            remember(run_dir, files)
+            write(run_dir / "inventory", files)
         return 0
     from cluster.steps.context import Context
     from cluster.steps.steps import STEPS, run
@@ -43,7 +54,8 @@ def _run(words: list[str]) -> int:
     if len(words) != 1 or words[0] not in STEPS:
         print(f"no such step: {' '.join(words) or 'none given'}; one of inventory, {', '.join(STEPS)}", file=sys.stderr)
         return 2
-    print(run(words[0], Context.told(os.environ), _say))
+    with turn(run_dir, words[0], _say):
+        print(run(words[0], Context.told(os.environ), _say))
     return 0
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import yaml
+
 from cluster.settings.model import Settings
 
 SETTINGS = "settings.json"
@@ -17,6 +19,9 @@ SETTINGS = "settings.json"
 SECTIONS = frozenset({"hosts", "machines", "network", "access", "kubernetes", "registry", "gpu_operator"})
 
 _LOGS_KEPT = 20
+
+_LOGIN = ("client-key-data", "token", "password")
+"""Fields of a kubeconfig's user that are secret."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,12 @@ class Context:
         """The administrator's kubeconfig, once it was fetched. A secret."""
         return self.run_dir / "kubeconfig"
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no log and no error may show: the administrator's login, once there is one."""
+        given = self.settings.kubernetes.kubeconfig
+        return logins(Path(given).expanduser() if given else self.kubeconfig)
+
     def log(self, step: str) -> Path:
         """Return the log of this run of a step; ``logs/STEP.log`` leads to it, and the newest ones are kept."""
         folder = self.run_dir / "logs" / step
@@ -67,6 +78,16 @@ class Context:
         fresh.symlink_to(path.relative_to(latest.parent))
         fresh.replace(latest)
         return path
+
+
+def logins(kubeconfig: Path) -> tuple[str, ...]:
+    """Return the secrets of a kubeconfig's users; none where it cannot be read."""
+    try:
+        found = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))["users"]
+        users = [each["user"] for each in found]
+        return tuple(str(user[key]) for user in users for key in _LOGIN if user.get(key))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+        return ()
 
 
 def settings_file(settings: Settings) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from cluster.ansible import Failure, Outcome
 from cluster.remedies import Remedy, remedy_for
-from cluster.remedies.kubernetes import FAULTS
+from cluster.remedies.kubernetes import FAULTS, UNREACHABLE
 from cluster.steps.context import Context
+from cluster.steps.errors import StepError, StepRefusedError
 
 _SHOWN = 5
 _WIDTH = 300
@@ -22,17 +24,62 @@ _COMPONENTS = (
     (r"kubernetes-apps|local_path|metrics_server|coredns|dns", "add-ons"),
     (r"preinstall|bootstrap", "preparation of the nodes"),
 )
-_FALLBACKS = {
-    "kubespray": "to go on without Kubespray: kubernetes.provisioner: kubeadm (or k3s for development) in the stack"
-    " file; docs/kubernetes.md says what differs",
-    "kubeadm": "for development: kubernetes.provisioner: k3s in the stack file; docs/kubernetes.md says what differs",
-}
+_FALLS_BACK = {"kubespray": ("Kubespray", "kubeadm"), "kubeadm": ("kubeadm", "k3s")}
+"""Provisioner -> its name in a sentence, and what is left when it fails."""
 
 
-def explain(step: str, outcome: Outcome, context: Context) -> str:
-    """Return the message of a failed play: it needs no traceback and no log to act on."""
+def failed(step: str, error: StepError, context: Context, log: Path) -> StepError:
+    """Return the error of a step as it is shown: which step and stack, what went wrong, the log, and how to go on."""
+    lines = [f"kubernetes step {step} failed for stack {context.stack}", str(error)]
+    lines += [f"log: {log}"] if log.exists() else []
+    if isinstance(error, StepRefusedError):
+        return StepRefusedError("\n".join(lines))
+    lines.append(f"then: pulumi up --stack {context.stack} (it goes on from this step)")
+    if step != "preflight":
+        lines += fallback(context)
+    return StepError("\n".join(lines))
+
+
+def fallback(context: Context) -> list[str]:
+    """Return how to go on without the provisioner: every line of the stack file, and what has to go before."""
+    kubernetes = context.settings.kubernetes
+    if kubernetes.provisioner not in _FALLS_BACK:
+        return []
+    name, other = _FALLS_BACK[kubernetes.provisioner]
+    k3s = f"k3s with kubernetes.k3s: v{kubernetes.version}+k3s1"
+    chosen = k3s if other == "k3s" else f"{other} (for development: {k3s})"
+    out = ", and take kubernetes.kubespray_folder out" if kubernetes.kubespray_folder else ""
+    return [
+        f"to go on without {name}: {makes_anew(context.stack)} (what {name} left on the VMs would be in the way; this"
+        f" takes VMs and cluster down), then in the stack file kubernetes.provisioner: {chosen}{out};"
+        " docs/kubernetes.md says what differs"
+    ]
+
+
+def other_provisioner(context: Context, found: Mapping[str, Sequence[str]]) -> StepRefusedError:
+    """Return the refusal to play one provisioner over what another one left; ``found``: provisioner -> hosts."""
+    wanted = context.settings.kubernetes.provisioner
+    there = "; ".join(f"{', '.join(hosts)} {_has(hosts)} what {each} left" for each, hosts in found.items())
+    return StepRefusedError(
+        f"kubernetes.provisioner: {wanted}, but {there}: nothing here turns one kind of cluster into another, and the"
+        f" two would be in each other's way; nothing was changed. Write kubernetes.provisioner: {next(iter(found))}, or"
+        f" make the VMs anew, with all that is on their disks: {makes_anew(context.stack)}, then pulumi up"
+    )
+
+
+def _has(hosts: Sequence[str]) -> str:
+    return "has" if len(hosts) == 1 else "have"
+
+
+def makes_anew(stack: str) -> str:
+    """Return the command that takes down a stack's VMs and all that runs on them; images and networks stay."""
+    return f"pulumi destroy --stack {stack} --target '**$cloud:kubernetes:Machine$**' --target-dependents"
+
+
+def explain(outcome: Outcome, context: Context) -> str:
+    """Return what failed in a play: it needs no traceback and no log to act on."""
     failures = causes(outcome.failures)
-    lines = [f"kubernetes step {step} failed for stack {context.stack}"]
+    lines = []
     for failure in failures[:_SHOWN]:
         lines += _told(failure, context)
     if len(failures) > _SHOWN:
@@ -40,11 +87,6 @@ def explain(step: str, outcome: Outcome, context: Context) -> str:
     if not failures:
         lines.append(f"ansible-playbook ended with status {outcome.status} before a task could fail:")
         lines += [f"  {line}" for line in _tail(outcome)]
-    lines.append(f"log: {outcome.log}")
-    lines.append(f"then: pulumi up --stack {context.stack} (it goes on from this step)")
-    provisioner = context.settings.kubernetes.provisioner
-    if step != "preflight" and provisioner in _FALLBACKS:
-        lines.append(_FALLBACKS[provisioner])
     return "\n".join(lines)
 
 
@@ -59,7 +101,8 @@ def component(failure: Failure) -> str:
 
 def known(failure: Failure, stack: str) -> Remedy | None:
     """Return what explains a failure, or None where nobody knows it."""
-    return remedy_for(failure.message, stack=stack, faults=FAULTS)
+    faults = (*UNREACHABLE, *FAULTS) if failure.unreachable else FAULTS
+    return remedy_for(failure.message, stack=stack, faults=faults)
 
 
 def causes(failures: Sequence[Failure]) -> list[Failure]:

@@ -7,6 +7,7 @@ stacks may share the cache and come up side by side.
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from cluster import versions
+from cluster.ansible.mask import masked_text
+from cluster.ansible.run import LEASH, private
 from cluster.settings.model import Kubernetes
 from cluster.steps.errors import StepError
 
@@ -27,11 +30,23 @@ _TAIL = 5
 
 
 def run(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end, whatever comes of it."""
-    try:
-        return subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    except FileNotFoundError:
+    """Run a program to its end, whatever comes of it; when this process is killed, it is, too."""
+    if shutil.which(words[0]) is None:
         return subprocess.CompletedProcess(list(words), 127, "", f"there is no {words[0]} on PATH; install it")
+    return subprocess.run([*LEASH, *words], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+def _logged(run: Run, log: Path) -> Run:
+    """Return a runner that appends each command and all that it says to a log."""
+
+    def logged(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        done = run(words)
+        said = f"$ {shlex.join(words)}\n{done.stdout}{done.stderr}(exit status {done.returncode})\n"
+        with private(log) as file:
+            file.write(masked_text(said))
+        return done
+
+    return logged
 
 
 @dataclass(frozen=True)
@@ -42,14 +57,19 @@ class Tools:
     kubespray: Path | None = None
 
 
-def prepare(kubernetes: Kubernetes, cache: Path, *, run: Run = run) -> Tools:
-    """Return what plays need, fetched where it is not in the cache yet. Raises StepError with the remedy."""
+def prepare(kubernetes: Kubernetes, cache: Path, log: Path, *, run: Run = run) -> Tools:
+    """Return what plays need, fetched where it is not in the cache yet; what git and pip say goes to the log as well.
+
+    Raises StepError with the remedy.
+    """
     cache.mkdir(parents=True, exist_ok=True)
+    run = _logged(run, log)
     with FileLock(cache / ".lock"):
         if kubernetes.provisioner != "kubespray":
             core = versions.ANSIBLE_CORE
             return Tools(_environment(cache / f"ansible-core-{core}.venv", [f"ansible-core=={core}"], run))
         folder = _local(kubernetes) or _cloned(kubernetes, cache, run)
+        _as_pinned(folder, kubernetes, run)
         wanted = ["-r", str(folder / "requirements.txt")]
         return Tools(_environment(cache / f"kubespray-{kubernetes.kubespray}.venv", wanted, run), folder)
 
@@ -84,14 +104,45 @@ def _cloned(kubernetes: Kubernetes, cache: Path, run: Run) -> Path:
         _must(
             run(["git", "clone", "--quiet", "--depth", "1", "--branch", tag, url, str(part)]), f"fetching {url} {tag}"
         )
-        commit = _must(run(["git", "-C", str(part), "rev-parse", "HEAD"]), f"reading the commit of {tag}").strip()
+        commit = _commit(part, run)
         pinned = versions.KUBESPRAY[tag].commit if tag in versions.KUBESPRAY else commit
         if commit != pinned:
             raise StepError(
-                f"Kubespray {tag} of {url} is commit {commit}, not {pinned}: the tag was moved, or that repository is"
-                " another; nothing of it was run. Name a mirror of the real one in kubernetes.kubespray_url"
+                f"Kubespray {tag} of {masked_text(url)} is commit {commit}, not {pinned}: the tag was moved, or that"
+                " repository is another; nothing of it was run. Name a mirror of the real one in"
+                " kubernetes.kubespray_url"
             )
     return target
+
+
+def _as_pinned(folder: Path, kubernetes: Kubernetes, run: Run) -> None:
+    """Hold a folder to the pinned commit at each use, where it says which it is: with git's files in it.
+
+    A folder without them is used as it is, by its galaxy.yml: on a machine without git, or with patches of one's own.
+    """
+    release = versions.KUBESPRAY.get(kubernetes.kubespray)
+    if release is None or not (folder / ".git").exists():
+        return
+    ours = not kubernetes.kubespray_folder
+    again = f"remove it, and it is fetched again: rm -r {folder}" if ours else f"check out {release.tag} there"
+    commit = _commit(folder, run)
+    if commit != release.commit:
+        raise StepError(f"{folder} is at commit {commit}, not at {release.commit}, which is {release.tag}; {again}")
+    words = ["git", *_trusting(folder), "status", "--porcelain", "--untracked-files=no"]
+    changed = _must(run(words), f"looking for changes in {folder}").splitlines()
+    if changed:
+        names = ", ".join(line[3:] for line in changed[:_TAIL])
+        own = "" if ours else "; or, to use it as it is, take its .git away"
+        raise StepError(f"{folder} is not as {release.tag} has it: {names} changed; {again}{own}")
+
+
+def _commit(folder: Path, run: Run) -> str:
+    return _must(run(["git", *_trusting(folder), "rev-parse", "HEAD"]), f"reading the commit of {folder}").strip()
+
+
+def _trusting(folder: Path) -> list[str]:
+    """Return git's options to look into a folder that another user may own: nothing of it is run."""
+    return ["-c", f"safe.directory={folder}", "-C", str(folder)]
 
 
 def _environment(target: Path, packages: Sequence[str], run: Run) -> Path:
@@ -121,5 +172,6 @@ def _under_another_name(target: Path) -> Iterator[Path]:
 def _must(done: subprocess.CompletedProcess[str], what: str) -> str:
     if done.returncode != 0:
         said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()][-_TAIL:]
-        raise StepError(f"{what} failed: " + "; ".join(said or [f"exit status {done.returncode}"]))
+        text = f"{what} failed: " + "; ".join(said or [f"exit status {done.returncode}"])
+        raise StepError(masked_text(text))  # a login may be in the address
     return done.stdout

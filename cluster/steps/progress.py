@@ -31,7 +31,7 @@ class Progress:
     def __call__(self, event: Task | Failure | End) -> None:
         """Take an event of the play."""
         if isinstance(event, Failure):
-            if not event.ignored:
+            if not event.ignored and not event.rescued:
                 self._say(f"{self._step}: {event.host}: {event.task} failed")
         elif isinstance(event, Task):
             self._tasks += 1

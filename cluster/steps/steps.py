@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from cluster import check, preflight
-from cluster.ansible import Task
+from cluster.ansible import Task, play
+from cluster.ansible.run import PLAYBOOKS
+from cluster.render.group_vars import virtual_address
+from cluster.render.image import digest, read_files
 from cluster.report import Report
 from cluster.settings.model import Settings
-from cluster.steps import fetch, nodes
+from cluster.steps import fetch, nodes, refusals
 from cluster.steps.context import Context
 from cluster.steps.errors import StepError
-from cluster.steps.plays import Plays
+from cluster.steps.failure import failed
+from cluster.steps.inputs import shaping_files, worker_variables
+from cluster.steps.left import forget, reached
+from cluster.steps.plays import Plays, Run
 from cluster.steps.progress import Progress
 from cluster.steps.provisioners import PROVISIONERS
-from cluster.upgrades import note
-from cluster.versions.upgrade import upgrade_step
+from cluster.upgrades import Noted, note
 
 DRAIN_TIMEOUT_S = 600
 
@@ -43,43 +48,54 @@ class Step:
 def preflight_step(step: Step) -> str:
     """Ask every VM whether it is fit for Kubernetes. Raises StepError with a report of all problems of all of them."""
     plays = step.plays
-    found = preflight.check(step.context.inventory, plays.log, step.settings, plays.tools.ansible, say=_progress(step))
+    found = preflight.check(
+        step.context.inventory, plays.log, step.settings, plays.tools.ansible, say=_progress(step), run=plays.look
+    )
     return _verdict(found, step)
 
 
 def control_plane(step: Step) -> str:
     """Make the control planes and etcd, or bring them to the version that is wanted."""
     hosts = [machine.name for machine in step.settings.by_role("control-plane")]
-    standing = _standing(step)
-    installed, wanted = nodes.oldest(standing, hosts), version(step.settings)
-    upgrade = bool(installed) and installed != wanted
+    standing, wanted = _standing(step), version(step.settings)
+    refusals.control_planes(step.context, standing, wanted)
+    installed = nodes.versions(standing, hosts)
+    upgrade = any(each != wanted for each in installed)
     if upgrade:
-        _allowed(installed, wanted)
-        step.say(f"control plane: from {installed} to {wanted}, one node after the other")
-    PROVISIONERS[step.settings.kubernetes.provisioner].control_planes(step.plays, upgrade=upgrade)
-    note(step.context.run_dir, wanted)
+        step.say(f"control plane: from {installed[0]} to {wanted}, one node after the other")
+    planes = nodes.planes(hosts, standing)
+    provisioner = PROVISIONERS[step.settings.kubernetes.provisioner]
+    provisioner.before(step.plays, planes)
+    _remove(step, planes.remove, planes.gone)
+    provisioner.control_planes(step.plays, planes, upgrade=upgrade)
+    _note(step, planes, standing, wanted)
     return f"control plane {', '.join(hosts)}: Kubernetes {wanted}"
 
 
 def workers(step: Step) -> str:
     """Join the workers that are missing, see to those that were made differently, take out those no longer wanted."""
     wanted = _marks(step)
-    todo = nodes.work(wanted, version(step.settings), _standing(step))
+    standing = _standing_of_those_that_answer(step)
+    planes = nodes.planes([each.name for each in step.settings.by_role("control-plane")], standing)
+    todo = nodes.work(wanted, version(step.settings), standing, planes.there)
+    refusals.workers(step.context, standing, version(step.settings), todo.upgrade)
     if todo.nothing:
-        return f"workers {', '.join(wanted)}: nothing to do"
+        return f"{_workers(wanted)}: nothing to do"
     for word, names in (("join", todo.join), ("configure again", todo.again), ("upgrade", todo.upgrade)):
         if names:
             step.say(f"workers: {word} {', '.join(names)}")
-    if todo.remove:
-        step.say(f"workers: drain and remove {', '.join(todo.remove)}")
-        step.plays.ours("remove_nodes.yml", removed=list(todo.remove), drain_timeout=DRAIN_TIMEOUT_S)
+    _remove(step, todo.remove, todo.gone)
     touched = (*todo.join, *todo.again, *todo.upgrade)
     if touched:
         PROVISIONERS[step.settings.kubernetes.provisioner].workers(step.plays, todo)
         step.plays.ours("mark_nodes.yml", marks={name: wanted[name] for name in touched})
     done = [f"made {', '.join(touched)}"] if touched else []
     done += [f"removed {', '.join(todo.remove)}"] if todo.remove else []
-    return f"workers {', '.join(wanted)}: {'; '.join(done)}"
+    return f"{_workers(wanted)}: {'; '.join(done)}"
+
+
+def _workers(names: Iterable[str]) -> str:
+    return f"workers {', '.join(names)}" if names else "no workers"
 
 
 def control_plane_check(step: Step) -> str:
@@ -116,13 +132,21 @@ STEPS: Mapping[str, Callable[[Step], str]] = {
 
 
 def run(
-    name: str, context: Context, say: Callable[[str], None], *, prepare: Callable[..., fetch.Tools] = fetch.prepare
+    name: str,
+    context: Context,
+    say: Callable[[str], None],
+    *,
+    prepare: Callable[..., fetch.Tools] = fetch.prepare,
+    play: Run = play,
 ) -> str:
-    """Run a step and return what to print. Raises StepError."""
+    """Run a step and return what to print. Raises StepError: which step, what failed, the log, how to go on."""
     log = context.log(name)
     say(f"{name}: log {log}")
-    tools = prepare(context.settings.kubernetes, context.cache)
-    return STEPS[name](Step(name, context, Plays(name, context, tools, log), say))
+    try:
+        tools = prepare(context.settings.kubernetes, context.cache, log)
+        return STEPS[name](Step(name, context, Plays(name, context, tools, log, play), say))
+    except StepError as error:
+        raise failed(name, error, context, log) from None
 
 
 def version(settings: Settings) -> str:
@@ -136,19 +160,51 @@ def _standing(step: Step) -> nodes.Standing:
     return nodes.read(step.plays.ours("installed.yml").told)
 
 
-def _allowed(installed: str, wanted: str) -> None:
-    rule = upgrade_step(installed, wanted)
-    if not rule.allowed:
-        raise StepError(f"kubernetes.version: {wanted} {rule.reason}; {rule.remedy}; nothing was changed")
+def _standing_of_those_that_answer(step: Step) -> nodes.Standing:
+    """Return what there is as far as it answers: a control plane that is off is not to keep workers from joining."""
+    return nodes.read(step.plays.asked("installed.yml").told)
+
+
+def _remove(step: Step, removed: Sequence[str], gone: Sequence[str]) -> None:
+    """Take nodes out of the cluster: those no longer wanted, and those whose VM is another one by now."""
+    if removed:
+        step.say(f"{step.name}: drain and remove {', '.join(removed)}")
+    if gone:
+        step.say(f"{step.name}: forget {', '.join(gone)}, whose VM was made anew")
+    if removed or gone:
+        run_dir = step.context.run_dir
+        step.plays.ours(
+            "remove_nodes.yml",
+            removed=list(removed),
+            gone=list(gone),
+            left=reached(run_dir, removed),
+            drain_timeout=DRAIN_TIMEOUT_S,
+        )
+        forget(run_dir, removed)
+
+
+def _note(step: Step, planes: nodes.Planes, standing: nodes.Standing, wanted: str) -> None:
+    """Write down what there is by now: on this machine, for the next preview, and which Kubespray on the nodes."""
+    kubernetes = step.settings.kubernetes
+    release, endpoint = "", ""
+    if kubernetes.provisioner == "kubespray":
+        release = kubernetes.kubespray
+        step.plays.ours("mark_nodes.yml", marks=dict.fromkeys(planes.ordered, release))
+    if kubernetes.provisioner == "kubeadm":
+        address = virtual_address(step.settings) or step.settings.by_role("control-plane")[0].address
+        endpoint = standing.endpoint or f"{address}:6443"
+    note(step.context.run_dir, Noted(wanted, release, endpoint))
 
 
 def _marks(step: Step) -> dict[str, str]:
     """Return the mark of each worker that is wanted."""
     inventory: Any = yaml.safe_load(step.context.inventory.read_text(encoding="utf-8"))
-    variables = (step.context.inventory.parent / "group_vars" / "all" / "cluster.yml").read_text(encoding="utf-8")
     hosts = inventory["all"]["hosts"]
+    files = shaping_files(step.settings.kubernetes.provisioner, control_plane=False)
+    ours = digest({}, read_files(PLAYBOOKS, *files)) if files else ""
+    made = {"group": worker_variables(step.settings), "ours": ours}
     names = [machine.name for machine in step.settings.machines if machine.role != "control-plane"]
-    return {name: nodes.mark(step.context, {"group": variables, "host": hosts[name]}, name) for name in names}
+    return {name: nodes.mark(step.context, {**made, "host": hosts[name]}, name) for name in names}
 
 
 def _checked(step: Step, group: str) -> str:
@@ -161,6 +217,7 @@ def _checked(step: Step, group: str) -> str:
         plays.tools.ansible,
         kubeconfig=_path(str(kubernetes.kubeconfig)) if kubernetes.provisioner == "existing" else None,
         say=_progress(step),
+        run=plays.look,
     )
     return _verdict(found, step)
 
@@ -177,11 +234,7 @@ def _path(text: str) -> Path:
 
 def _verdict(report: Report, step: Step) -> str:
     if not report.ok:
-        stack = step.context.stack
-        raise StepError(
-            f"kubernetes step {step.name} failed for stack {stack}\n{report}\n"
-            f"then: pulumi up --stack {stack} (it goes on from this step)"
-        )
+        raise StepError(str(replace(report, log="")))  # the log is named once, for all errors
     return str(report)
 
 

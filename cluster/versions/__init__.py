@@ -21,7 +21,7 @@ from cluster.versions.gpu import (
     tuple_text,
 )
 from cluster.versions.images import CLOUD_IMAGES, DEBIAN_IMAGE, IMAGES, UBUNTU_IMAGE
-from cluster.versions.judge import chart_conflicts, chart_range, installs, nearest_tuple, parts_for
+from cluster.versions.judge import chart_conflicts, chart_range, installs, nearest_tuple, newest_patch, parts_for
 from cluster.versions.kubernetes import (
     ANSIBLE_CORE,
     CALICO_MANIFESTS,
@@ -33,7 +33,7 @@ from cluster.versions.kubernetes import (
     KUBESPRAY_URL,
 )
 from cluster.versions.model import Chart, CloudImage, Kubespray, Minor, minor_of, show, version_of
-from cluster.versions.upgrade import UpgradeStep, upgrade_step
+from cluster.versions.upgrade import UpgradeStep, release_step, upgrade_step
 
 __all__ = [
     "ANSIBLE_CORE",
@@ -69,7 +69,9 @@ __all__ = [
     "minor_of",
     "nearest_driver",
     "nearest_tuple",
+    "newest_patch",
     "parts_for",
+    "release_step",
     "show",
     "tuple_text",
     "upgrade_step",

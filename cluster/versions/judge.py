@@ -57,6 +57,12 @@ def nearest_tuple(kubespray: str, kubernetes: str, *, gpus: bool = True) -> tupl
     return min(works, key=distance)
 
 
+def newest_patch(minor: Minor) -> str:
+    """Return the newest Kubernetes of a minor that any release of the table installs, empty where none does."""
+    known = [newest for release in KUBESPRAY.values() for newest in release.newest if minor_of(newest) == minor]
+    return max(known, key=version_of, default="")
+
+
 def _for_gpus(chart: Chart) -> bool:
     return chart.name == "gpu-operator"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cluster.versions.judge import parts_for
+from cluster.versions.kubernetes import KUBESPRAY
 from cluster.versions.model import show, version_of
 
 
@@ -47,6 +48,31 @@ def upgrade_step(installed: str, wanted: str) -> UpgradeStep:
     by = f" and kubernetes.kubespray: {release}" if release else " (no Kubespray release of this project installs it)"
     remedy = f"write kubernetes.version: {_text(step)}{by} first, then {_after(step, after)}"
     return UpgradeStep(False, _text(step), release, reason, remedy)
+
+
+def release_step(installed: str, wanted: str) -> UpgradeStep:
+    """Return whether one release of Kubespray may follow another on a cluster; of unknown ones nothing is known.
+
+    Kubespray's docs/operations/upgrades.md: no minor release may be left out, patch releases may. Down nothing is known
+    of: etcd, containerd and Calico would go down with it.
+    """
+    before, after = KUBESPRAY.get(installed), KUBESPRAY.get(wanted)
+    if before is None or after is None:
+        return UpgradeStep(True, "", wanted)
+    here, there = version_of(installed), version_of(wanted)
+    if there < here:
+        reason = f"is older than {installed}, which made this cluster: etcd and the rest do not go down"
+        return UpgradeStep(False, "", installed, reason, f"write kubernetes.kubespray: {installed}, or a newer one")
+    if there[1] <= here[1] + 1:
+        return UpgradeStep(True, "", wanted)
+    between = [tag for tag in KUBESPRAY if version_of(tag)[:2] == (here[0], here[1] + 1)]
+    step = max(between, key=version_of, default="")
+    reason = f"leaves out a minor release after {installed}, which made this cluster: Kubespray forbids that"
+    first = (
+        f"{step} first, which installs Kubernetes up to {', '.join(KUBESPRAY[step].newest)}" if step else "the next one"
+    )
+    remedy = f"write kubernetes.kubespray: {first}; then go on to {wanted}"
+    return UpgradeStep(False, "", step or None, reason, remedy)
 
 
 def _newest(minor: tuple[int, int]) -> tuple[int, int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import threading
 from collections.abc import Mapping
@@ -61,7 +62,11 @@ class Recorder:
 
 
 def run_local(request: Request, cancelled: threading.Event) -> Result:
-    """Run a command here. Raises PluginError with the real plugin's text where it ends with another status than 0."""
+    """Run a command here. Raises PluginError with the real plugin's text where it ends with another status than 0.
+
+    Cancelled, it ends as in provider/pkg/provider/local/base.go of v1.2.1: the program that was started is killed, what
+    that has started is not, and the answer waits for the output's end. Raises CancelledError then.
+    """
     environment = {**os.environ, **request.environment, **request.previous}
     return run_process([*request.interpreter, request.text], request, environment, cancelled)
 
@@ -91,26 +96,32 @@ def run_process(
     threads.append(threading.Thread(target=_feed, args=(process, request.stdin), daemon=True))
     for thread in threads:
         thread.start()
-    _wait(process, cancelled)
+    killed = _wait(process, cancelled)
+    # Like exec.Cmd.Wait without a WaitDelay: until the last one who has the pipes has let go of them.
     for thread in threads:
         thread.join()
     if process.returncode != 0:
-        ended = process.returncode
-        status = f"exit status {ended}" if ended > 0 else f"signal: {-ended}"
-        raise PluginError(f"{status}: running {json.dumps(request.text)}:\n{recorder.together}")
+        failed = CancelledError if killed else PluginError
+        raise failed(f"{_status(process.returncode)}: running {json.dumps(request.text)}:\n{recorder.together}")
     return Result(recorder.text("stdout"), recorder.text("stderr"))
 
 
-def _wait(process: subprocess.Popen[bytes], cancelled: threading.Event) -> None:
+def _wait(process: subprocess.Popen[bytes], cancelled: threading.Event) -> bool:
+    """Wait for a process and return whether it was killed: it alone, as exec.CommandContext does, and by SIGKILL."""
     while True:
         try:
             process.wait(timeout=_POLL_SECONDS)
-            return
+            return False
         except subprocess.TimeoutExpired:
             if cancelled.is_set():
                 process.kill()
                 process.wait()
-                raise CancelledError("context canceled: the command was killed") from None
+                return True
+
+
+def _status(ended: int) -> str:
+    """Return how a process ended in the words of Go."""
+    return f"exit status {ended}" if ended > 0 else f"signal: {(signal.strsignal(-ended) or str(-ended)).lower()}"
 
 
 def _feed(process: subprocess.Popen[bytes], text: str | None) -> None:

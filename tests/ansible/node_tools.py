@@ -3,8 +3,10 @@
 One file for all of them, run in a node's root by small scripts: ``node_tools.py SHARED NAME VERSION ARGUMENT...``. They
 keep the laws of the real ones as far as the playbooks meet them: kubeadm init refuses where something lies already,
 join wants a token that is known and a certificate key that was uploaded, an upgrade goes up one minor at a time, a
-kubelet is never newer than the API server, a drain waits for PodDisruptionBudgets. What no tool refuses and
-nobody should do (a kubelet changed under its pods, a node deleted with pods on it) is written down as a violation.
+kubelet is never newer than the API server, a drain waits for PodDisruptionBudgets, and on a node that is not Ready for
+ever, etcd gives no member up without whom it would lose its quorum, k3s takes no node whose name another VM has had.
+What no tool refuses and nobody should do (a kubelet changed under its pods, a node deleted with pods on it) is written
+down as a violation.
 
 The cluster is one JSON file in SHARED. This runs with the system's Python: the standard library only.
 """
@@ -14,7 +16,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import re
+import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,6 +72,11 @@ def cluster() -> Iterator[State]:
         write(SHARED / "cluster.json", state)
 
 
+def address(name: str) -> str:
+    """Return the address of a node's VM, or of the one that has had its name."""
+    return str(read(SHARED / "addresses.json", {}).get(name, ""))
+
+
 def me() -> str:
     return Path("/etc/hostname").read_text().strip()
 
@@ -114,6 +123,7 @@ def node(name: str, version: str, *, labels: State, taints: list[State]) -> Stat
         "spec": {"taints": taints},
         "status": {
             "nodeInfo": {"kubeletVersion": version},
+            "addresses": [{"type": "Hostname", "address": name}, {"type": "InternalIP", "address": address(name)}],
             "conditions": [{"type": "MemoryPressure", "status": "False"}, {"type": "Ready", "status": "True"}],
         },
     }
@@ -310,7 +320,7 @@ def upload_certificates() -> None:
     if not (ETC / "admin.conf").exists():
         raise RefusedError("could not load admin.conf")
     with cluster() as state:
-        state["key"] = hashlib.sha256(str(len(state["calls"])).encode()).hexdigest()
+        state["key"] = secrets.token_hex(32)
         print(f"[upload-certs] Using certificate key:\n{state['key']}")
 
 
@@ -322,7 +332,7 @@ def kubeadm_token(words: list[str]) -> None:
             if state["tokens"].pop(words[1], None) is None:
                 raise RefusedError(f"token {words[1]} not found")
             return
-        name = hashlib.sha256(str(len(state["calls"])).encode()).hexdigest()
+        name = secrets.token_hex(32)
         state["tokens"][name[:6]] = name[8:24]
         print(f"kubeadm join {state['endpoint']} --token {name[:6]}.{name[8:24]} ", end="")
         print(f"--discovery-token-ca-cert-hash sha256:{state['ca']}")
@@ -420,11 +430,27 @@ def k3s(words: list[str]) -> None:
         print(f"k3s version {VERSION} (0123abcd)\ngo version go1.24.11")
 
 
+def k3s_join_wrong(state: State, text: str, password: str, new_server: bool) -> str:
+    if field(text, "token") != state.get("token"):
+        return "token CA hash does not match"
+    if state.setdefault("passwords", {}).get(me(), password) != password:
+        return (
+            "Node password rejected, duplicate hostname or contents of '/etc/rancher/node/password' may not match"
+            " server node-passwd entry"
+        )
+    if new_server and me() in state["etcd"]:
+        return "duplicate node name found, please use a unique name for this node"
+    return ""
+
+
 def k3s_started(unit: str) -> None:
     text = Path("/etc/rancher/k3s/config.yaml").read_text()
     version = binary_version("k3s")
     data = Path("/var/lib/rancher/k3s/server/node-token")
     server = unit == "k3s"
+    password = Path("/etc/rancher/node/password")
+    if not password.exists():
+        put(password, secrets.token_hex(8))
     with cluster() as state:
         joins = "server:" in text
         begins = server and not joins and not data.exists()
@@ -432,8 +458,9 @@ def k3s_started(unit: str) -> None:
             state["violations"].append(f"{me()} began a second cluster")
         if begins:
             state.update(version=version, token="K10" + "a" * 64 + "::server:secret")
-        if joins and field(text, "token") != state.get("token"):
-            raise RefusedError("Job for k3s failed: token CA hash does not match")
+        if joins and (wrong := k3s_join_wrong(state, text, password.read_text(), server and not data.exists())):
+            raise RefusedError(f"Job for {unit} failed: {wrong}")
+        state.setdefault("passwords", {})[me()] = password.read_text()
         if server:
             state["version"] = max(version, state["version"], key=parts)
             if me() not in state["etcd"]:
@@ -482,6 +509,12 @@ def get(state: State, words: list[str]) -> None:
         print("ok")
     elif "--raw=/version" in words:
         print(json.dumps({"gitVersion": f"v{state['version'].lstrip('v')}"}))
+    elif plain[0] == "configmap":
+        if "endpoint" not in state:
+            raise RefusedError('Error from server (NotFound): configmaps "kubeadm-config" not found')
+        print(
+            f"apiVersion: kubeadm.k8s.io/v1beta4\ncontrolPlaneEndpoint: {state['endpoint']}\nkind: ClusterConfiguration"
+        )
     elif plain[0] == "node":
         if plain[1] in state["nodes"] or "--ignore-not-found" not in words:
             print(json.dumps(the_node(state, plain[1])))
@@ -539,6 +572,17 @@ def drain(state: State, words: list[str]) -> None:
     the_node(state, name)["spec"]["unschedulable"] = True
     others = [each for each in state["nodes"] if each != name and not state["nodes"][each]["spec"].get("unschedulable")]
     held = [pod for pod in state["pods"] if pod["node"] == name and pod.get("budget")]
+    ready = any(
+        each["type"] == "Ready" and each["status"] == "True" for each in state["nodes"][name]["status"]["conditions"]
+    )
+    here = [pod for pod in state["pods"] if pod["node"] == name and not pod.get("daemon") and pod not in held]
+    # Nobody there ends them, so they are going for ever; kubectl waits for that unless it is told for how long.
+    if not ready and here and not option(words, "--skip-wait-for-delete-timeout"):
+        write(SHARED / "cluster.json", state)
+        raise RefusedError(
+            f'error when waiting for pod "{here[0]["name"]}" in namespace "default" to terminate: global timeout'
+            f" reached: {option(words, '--timeout')}"
+        )
     for pod in state["pods"]:
         if pod["node"] == name and not pod.get("daemon") and pod not in held:
             pod["node"] = others[0] if others else "pending"
@@ -561,8 +605,10 @@ def delete(state: State, words: list[str]) -> None:
         the_node(state, name)
     if state["nodes"].pop(name, None) is None:
         return
-    if any(pod["node"] == name and not pod.get("daemon") for pod in state["pods"]):
+    if any(pod["node"] == name and not pod.get("daemon") and not pod.get("dead") for pod in state["pods"]):
         state["violations"].append(f"{name} was deleted with pods on it")
+    if state.setdefault("passwords", {}).pop(name, None) and name in state["etcd"]:  # k3s sees to its etcd
+        state["etcd"].remove(name)
     state["pods"] = [pod for pod in state["pods"] if pod["node"] != name]
     print(f'node "{name}" deleted')
 
@@ -575,11 +621,42 @@ def apply(state: State, words: list[str]) -> None:
 
 
 def execute(state: State, words: list[str]) -> None:
-    if "list" in words:
-        members = [{"ID": index + (1 << 63), "name": name} for index, name in enumerate(state["etcd"])]
+    member(state, words[words.index("member") + 1 :], dict(zip(state["etcd"], state["etcd"], strict=True)))
+
+
+# ---- etcd ------------------------------------------------------------------------------------------------------------
+
+
+def etcdctl(words: list[str]) -> None:
+    """etcd beside Kubernetes, as Kubespray has it: by certificates of this control plane, members of other names."""
+    if not os.environ.get("ETCDCTL_CERT", "").endswith(f"admin-{me()}.pem"):
+        raise RefusedError(
+            '{"level":"warn","error":"rpc error: code = DeadlineExceeded"}\nError: context deadline exceeded'
+        )
+    with cluster() as state:
+        state["calls"].append([me(), "etcdctl", *words[:2]])
+        member(state, words[1:], {name: f"etcd{number}" for number, name in enumerate(state["etcd"], 1)})
+
+
+def member(state: State, words: list[str], names: dict[str, str]) -> None:
+    """``member list`` and ``member remove``; names: node -> name of its member; ``dead`` in the state: nodes."""
+    ids = {name: (1 << 63) | int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) for name in state["etcd"]}
+    if words[0] == "list":
+        members = [
+            {"ID": ids[name], "name": names[name], "peerURLs": [f"https://{address(name)}:2380"]}
+            for name in state["etcd"]
+        ]
         print(json.dumps({"members": members}))
-    else:
-        del state["etcd"][int(words[-1], 16) - (1 << 63)]
+        return
+    gone = [name for name, number in ids.items() if f"{number:x}" == words[-1]]
+    if not gone:
+        raise RefusedError(f"Error: etcdserver: member not found: {words[-1]}")
+    left = [name for name in state["etcd"] if name != gone[0]]
+    started = [name for name in left if name not in state.get("dead", [])]
+    if gone[0] not in state.get("dead", []) and len(started) < len(left) // 2 + 1:
+        raise RefusedError("Error: etcdserver: re-configuration failed due to not enough started members")
+    state["etcd"] = left
+    state["dead"] = [name for name in state.get("dead", []) if name != gone[0]]
 
 
 VERBS = {
@@ -595,7 +672,7 @@ VERBS = {
 }
 TOOLS = {
     each.__name__: each
-    for each in (systemctl, swapon, swapoff, modprobe, sysctl, containerd, kubelet, kubeadm, k3s, kubectl)
+    for each in (systemctl, swapon, swapoff, modprobe, sysctl, containerd, kubelet, kubeadm, k3s, kubectl, etcdctl)
 }
 
 

@@ -57,9 +57,11 @@ def test_a_first_run_installs_in_order_and_a_second_changes_nothing(world: World
     assert [again.changed for again in install(made)] == [{}, {}, {}]
     told = made.play("installed.yml").told
     assert told["worker-1"] == {
-        "installed": {"kubernetes": "1.34.3", "runtime": "containerd 2.2.1", "provisioner": "kubeadm"}
+        "installed": {"kubernetes": "1.34.3", "api": "", "runtime": "containerd 2.2.1", "provisioner": "kubeadm"}
     }
-    shown = {"ready": True, "version": "1.34.3", "unschedulable": False, "made": ""}
+    assert told["cp-1"]["installed"]["api"] == "1.34.3"
+    assert told["cp-1"]["endpoint"] == "192.168.200.11:6443"
+    shown = {"ready": True, "version": "1.34.3", "unschedulable": False, "made": "", "upgrading": False}
     assert told["cp-1"]["nodes"] == [
         {"name": "cp-1", "role": "control-plane", **shown},
         {"name": "worker-1", "role": "worker", **shown},
@@ -202,6 +204,7 @@ def test_vms_made_anew_join_and_the_first_control_plane_begins_no_second_cluster
     sound(made)
     assert [call[0] for call in made.calls("kubeadm", "join")] == ["cp-1", "worker-1"]
     assert [call[2] for call in made.calls("kubeadm", "init")] == ["phase"], "only to upload certificates"
+    install(made)  # the first one is asked again, and has the manifests written that the others have
     assert [again.changed for again in install(made)] == [{}, {}, {}]
 
 

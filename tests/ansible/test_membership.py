@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.ansible.conftest import Worlds
+from tests.ansible.kubespray_nodes import lay
 from tests.ansible.test_kubeadm import install
-from tests.ansible.world import World, executable
+from tests.ansible.world import World, executable, put
 
 INSTALLED, MARK, REMOVE = "installed.yml", "mark_nodes.yml", "remove_nodes.yml"
 
@@ -14,9 +15,9 @@ INSTALLED, MARK, REMOVE = "installed.yml", "mark_nodes.yml", "remove_nodes.yml"
 def test_where_nothing_is_installed_nothing_is_told_and_nothing_changed(world: Worlds) -> None:
     made = world(workers=1)
     ran = made.play(INSTALLED)
-    nothing = {"kubernetes": "", "runtime": "", "provisioner": ""}
+    nothing = {"kubernetes": "", "api": "", "runtime": "", "provisioner": ""}
     assert (ran.status, ran.changed) == (0, {})
-    assert ran.told == {"cp-1": {"installed": nothing, "nodes": []}, "worker-1": {"installed": nothing}}
+    assert ran.told == {"cp-1": {"installed": nothing, "nodes": [], "endpoint": ""}, "worker-1": {"installed": nothing}}
 
 
 @pytest.mark.slow
@@ -134,4 +135,58 @@ def test_kubelet_of_kubespray_is_told_with_its_version(world: Worlds) -> None:
         made.file("cp-1", path).touch()
     executable(made.file("cp-1", "/usr/local/bin/kubelet"), made.script("kubelet", "1.33.5"))
     told = made.play(INSTALLED).told["cp-1"]["installed"]
-    assert told == {"kubernetes": "1.33.5", "runtime": "", "provisioner": "kubespray"}
+    assert told == {"kubernetes": "1.33.5", "api": "", "runtime": "", "provisioner": "kubespray"}
+
+
+def test_what_a_provisioner_left_early_on_is_told_as_its(world: Worlds) -> None:
+    """Kubespray has its etcd run long before a kubelet has joined."""
+    made = world(control_planes=3, workers=1)
+    left = {
+        "cp-1": "/etc/systemd/system/etcd.service",
+        "cp-2": "/etc/etcd.env",
+        "cp-3": "/etc/systemd/system/k3s.service",
+        "worker-1": "/var/lib/inference-cloud/placed.json",
+    }
+    for name, path in left.items():
+        put(made.file(name, path), b"")
+    told = {name: values["installed"] for name, values in made.play(INSTALLED).told.items()}
+    assert {name: each["provisioner"] for name, each in told.items()} == {
+        "cp-1": "kubespray",
+        "cp-2": "kubespray",
+        "cp-3": "k3s",
+        "worker-1": "kubeadm",
+    }
+    assert {each["kubernetes"] for each in told.values()} == {""}
+
+
+def test_nodes_of_kubespray_leave_etcd_and_the_api_and_stop(world: Worlds) -> None:
+    """One whose VM was made anew, one that left the settings, and a worker that does not answer any more."""
+    made = world(control_planes=3, workers=2)
+    lay(made)
+    made.become(control_planes=2, workers=1)
+    made.make(["cp-1"])
+    nodes = made.cluster()["nodes"]
+    for name in ("cp-1", "worker-2"):
+        nodes[name]["status"]["conditions"] = [{"type": "Ready", "status": "Unknown"}]
+    pods = [{"name": "web", "node": "worker-2"}, {"name": "dead", "node": "cp-1", "dead": True}]
+    made.change(nodes=nodes, dead=["cp-1"], pods=pods)
+    left = {"cp-3": {"ip": "192.168.200.13", **made.reach("cp-3")}}
+    ran = made.play(REMOVE, gone=["cp-1"], removed=["cp-3", "worker-2"], left=left, drain_timeout=30)
+    assert ran.status == 0, ran.output[-3000:]
+    cluster = made.cluster()
+    assert (cluster["etcd"], cluster["dead"], cluster["violations"]) == (["cp-2"], [], [])
+    assert set(cluster["nodes"]) == {"cp-2", "worker-1"}
+    calls = [call[:4] for call in cluster["calls"]]
+    order = [
+        ["cp-2", "etcdctl", "member", "remove"],
+        ["cp-2", "kubectl", "drain", "cp-3"],
+        ["cp-3", "systemctl", "stop", "kubelet"],
+        ["cp-3", "systemctl", "stop", "etcd"],
+    ]
+    assert [calls.index(call) for call in order] == sorted(calls.index(call) for call in order)
+    removals = [index for index, call in enumerate(calls) if call[1:] == ["etcdctl", "member", "remove"]]
+    assert len(removals) == 2
+    assert removals[1] < calls.index(order[3]), "etcd gives a member up while it still runs"
+    assert ["cp-2", "kubectl", "drain", "cp-1"] not in calls
+    again = made.play(REMOVE, removed=["cp-3", "worker-2"], left=left, drain_timeout=30)
+    assert (again.status, again.changed) == (0, {})

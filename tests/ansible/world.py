@@ -208,20 +208,28 @@ class World:
             values["kubeadm_checksums"]["calico"] = f"sha256:{sha256(CALICO.encode())}"
         return values
 
+    def reach(self, name: str) -> dict[str, Any]:
+        """Return the host variables by which a node is reached here."""
+        return {
+            "ansible_connection": "local",
+            "ansible_become": False,
+            "ansible_pipelining": True,
+            "ansible_python_interpreter": str(self.shared / f"python-{name}"),
+            "ansible_remote_tmp": str(self.shared / f"tmp-{name}"),
+        }
+
     def write_inventory(self) -> Path:
         """Write the program's own inventory, but for how a host is reached."""
         body = yaml.safe_load(inventory(self.settings))
         for name, values in body["all"]["hosts"].items():
             del values["ansible_ssh_common_args"]
-            values |= {
-                "ansible_connection": "local",
-                "ansible_become": False,
-                "ansible_pipelining": True,
-                "ansible_python_interpreter": str(self.shared / f"python-{name}"),
-                "ansible_remote_tmp": str(self.shared / f"tmp-{name}"),
-            }
+            values |= self.reach(name)
             if name in self.silent:
                 values |= {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
+        known = self.shared / "addresses.json"
+        addresses = json.loads(known.read_text()) if known.exists() else {}
+        addresses |= {each.name: str(each.address) for each in self.settings.machines}
+        put(known, json.dumps(addresses).encode())
         folder = self.folder / "inventory"
         put(folder / "group_vars/all/cluster.yml", yaml.safe_dump(self.variables()).encode())
         put(folder / "hosts.yaml", yaml.safe_dump(body, sort_keys=False).encode())
@@ -237,7 +245,7 @@ class World:
         reader = threading.Thread(target=lambda: told.extend(open(reads, encoding="utf-8")))  # noqa: SIM115, PTH123
         reader.start()
         mounts = MOUNTS.replace("{words}", " ".join(f"'{word}'" for word in words))
-        roots = [str(self.root(name)) for name in self.names]
+        roots = [str(each) for each in sorted((self.folder / "nodes").iterdir())]
         try:
             done = subprocess.run(
                 [*namespace(), "bash", "-c", mounts, "mounts", *roots],

@@ -49,6 +49,16 @@ def test_only_gpus_need_kubectl() -> None:
     assert missing_tools(without, which=lacking("kubectl")) == []  # type: ignore[arg-type]
 
 
+def test_only_kubespray_needs_rsync_and_git_and_git_only_where_it_is_fetched() -> None:
+    def names(**kubernetes: str) -> list[str]:
+        settings = on(HERE).model_copy(update={"kubernetes": PROD.kubernetes.model_copy(update=kubernetes)})
+        return [found.message.split()[0] for found in missing_tools(settings, which=lacking("rsync", "git"))]  # type: ignore[arg-type]
+
+    assert names() == ["rsync", "git"]
+    assert names(kubespray_folder="/srv/kubespray") == ["rsync"]
+    assert names(provisioner="kubeadm") == names(provisioner="k3s") == []
+
+
 def test_a_host_in_a_file_needs_none() -> None:
     nothing = lacking("xsltproc", "mkisofs", "ssh", "virsh")
     assert missing_tools(on(FILED), which=nothing) == []  # type: ignore[arg-type]

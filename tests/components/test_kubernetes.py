@@ -83,7 +83,7 @@ def test_an_existing_cluster_is_checked_and_not_made() -> None:
 
 def test_a_changed_setting_runs_the_steps_again(up: Plan) -> None:
     changed = plan(program(settings(kubernetes={"version": "1.34.1"})))
-    for step in ("kubernetes-preflight", "kubernetes-control-plane", "kubernetes-workers"):
+    for step in ("kubernetes-control-plane", "kubernetes-workers"):
         assert changed[step].inputs["triggers"] != up[step].inputs["triggers"], step
     assert changed["kubernetes-inventory"].inputs["stdin"] != up["kubernetes-inventory"].inputs["stdin"]
 
@@ -95,11 +95,16 @@ def test_files_that_a_deletion_removes_are_never_replaced(up: Plan) -> None:
         assert up[step].inputs["delete"].startswith("rm -")
 
 
-def test_a_cluster_without_workers_has_no_worker_steps() -> None:
+def test_the_last_worker_that_goes_runs_the_steps_that_see_to_it(up: Plan) -> None:
+    """Its node is drained by the workers' step, and its pods need control planes that let them in."""
     sections = raw()
     del sections["machines"][1:]
-    names = [each.name for each in plan(program(settings(sections))).resources.values()]
-    assert [name for name in names if name.startswith("kubernetes-")] == [*STEPS[:4], STEPS[-1]]
+    alone = plan(program(settings(sections)))
+    assert [
+        name for name in (each.name for each in alone.resources.values()) if name.startswith("kubernetes-")
+    ] == STEPS
+    for step in ("kubernetes-control-plane", "kubernetes-workers"):
+        assert alone[step].inputs["triggers"][0] != up[step].inputs["triggers"][0], step
 
 
 def test_the_kubeconfig_is_secret_and_not_logged() -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -264,3 +265,27 @@ def test_packer_accepts_the_templates(kind: str, tmp_path: Path) -> None:
     words = [word for key, value in given.items() for word in ("-var", f"{key}={value}")]
     done = subprocess.run(["packer", "validate", *words, str(folder)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_packer_is_asked_to_end_when_its_script_is_killed(run: Run, bin_dir: Path, tmp_path: Path) -> None:
+    tool(
+        bin_dir,
+        "packer",
+        f'[[ "$1" == init ]] && exit 127\ntrap "touch {tmp_path}/asked; exit 1" TERM\n'
+        f"touch {tmp_path}/begun\nfor n in {{1..600}}; do sleep 0.1; done",
+    )
+    environment = {"PATH": f"{bin_dir}:{os.environ['PATH']}", "HOME": str(tmp_path), **IMAGE}
+    script = subprocess.Popen(
+        ["packer/build.sh", "base"], cwd=tmp_path / "project", env=environment, stderr=subprocess.DEVNULL
+    )
+    wait_for(tmp_path / "begun")
+    script.kill()
+    script.wait()
+    wait_for(tmp_path / "asked")
+
+
+def wait_for(path: Path) -> None:
+    until = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < until, f"{path.name} did not happen"
+        time.sleep(0.05)

@@ -182,8 +182,26 @@ def test_a_cancelled_run_kills_its_command(command: Engine, lab: Path) -> None:
         time.sleep(0.01)
     command.servicer.Cancel(None, Context())
     thread.join()
-    assert "context canceled" in str(raised[0])
+    assert "signal: killed: running" in str(raised[0])
     assert [entry["result"] for entry in journal(lab)] == ["cancelled"]
+
+
+@pytest.mark.usefixtures("really")
+def test_a_cancelled_run_kills_one_process_and_waits_for_whoever_has_its_output(command: Engine, lab: Path) -> None:
+    """exec.CommandContext kills what it started, and Wait waits for the pipes: it has no WaitDelay."""
+    begun, ended = lab / "begun", lab / "ended"
+
+    def work() -> None:
+        with pytest.raises(Aborted, match="signal: killed"):
+            command.create(LOCAL, "long", create=f"sh -c 'touch {begun}; sleep 1; touch {ended}'; true")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not begun.exists():
+        time.sleep(0.01)
+    command.servicer.Cancel(None, Context())
+    thread.join()
+    assert ended.exists()
 
 
 def test_run_is_played_or_run(command: Engine, lab: Path) -> None:

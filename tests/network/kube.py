@@ -32,6 +32,7 @@ _KUBECTL = """#!/bin/sh
 # What is asked for is the word after get; raw paths are the API's own checks.
 for word in "$@"; do
   case "$word" in
+    --raw=/version) cat /etc/kube/version; exit ;;
     --raw=*) cat /etc/kube/ready; exit $(cat /etc/kube/ready.status) ;;
     nodes | pods) cat "/etc/kube/$word.json"; exit ;;
     k8s-app=kube-dns) cat /etc/kube/dns.json; exit ;;
@@ -62,6 +63,7 @@ class Kube:
         self.etcd([{"endpoint": f"https://{self.control.address}:2379", "health": True, "took": "9ms"}])
         self.say("ready", "[+]ping ok\n[+]etcd ok\nreadyz check passed\n")
         self.say("ready.status", "0")
+        self.say("version", '{"gitVersion": "v1.34.3"}')
         self.say("dns.json", json.dumps({"items": [service(DNS, 53)]}))
         self.say("api.json", json.dumps({"items": [service(API, 443)]}))
         self.say("nodes.json", json.dumps({"items": [node_item(node.name) for node in self.nodes]}))
@@ -105,8 +107,15 @@ class Kube:
         self.control.sh("chmod +x /usr/local/bin/etcdctl")
 
     def pod_items(self, **changes: Any) -> list[dict[str, Any]]:
-        """Return the pods: one with a network of its own on each node."""
-        return [pod_item(f"coredns-{number}", node, self.pods[node]) for number, node in enumerate(self.pods)]
+        """Return the pods: on each node one with a network of its own, and what runs on every node."""
+        items = [
+            pod_item(f"coredns-{number}", node, self.pods[node], app="kube-dns")
+            for number, node in enumerate(self.pods)
+        ]
+        for node in self.nodes:
+            for app in ("calico-node", "kube-proxy"):
+                items.append(pod_item(f"{app}-{node.name}", node.name, node.address, app=app, host_network=True))
+        return items
 
 
 def node_item(
@@ -120,11 +129,20 @@ def node_item(
     }
 
 
-def pod_item(name: str, node: str, address: str, *, ready: bool = True, waiting: str = "") -> Any:
+def pod_item(
+    name: str,
+    node: str,
+    address: str,
+    *,
+    ready: bool = True,
+    waiting: str = "",
+    app: str = "",
+    host_network: bool = False,
+) -> Any:
     state: dict[str, Any] = {"waiting": {"reason": waiting}} if waiting else {"running": {}}
     return {
-        "metadata": {"name": name, "namespace": "kube-system"},
-        "spec": {"nodeName": node},
+        "metadata": {"name": name, "namespace": "kube-system", "labels": {"k8s-app": app}},
+        "spec": {"nodeName": node, "hostNetwork": host_network},
         "status": {
             "phase": "Pending" if waiting else "Running",
             "podIP": address,

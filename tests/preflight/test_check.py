@@ -16,7 +16,7 @@ from cluster import check
 from cluster.ansible import Failure, Outcome, Play
 from cluster.check import Wait
 from cluster.check.judge import Wanted, judge
-from cluster.check.model import Cluster, KubeNode, Member, Pod, Service
+from cluster.check.model import Cluster, KubeNode, Member, Pod, Server, Service
 from cluster.check.pods import question, targets
 from cluster.report import Problem
 from tests.preflight.answers import settings
@@ -32,11 +32,20 @@ def pod(name: str, where: str = "worker-1", **changes: Any) -> Pod:
     return replace(Pod("kube-system", name, where, "Running", True, False, "10.233.64.9"), **changes)
 
 
+SYSTEM = (
+    *(pod(f"calico-node-{name}", name, app="calico-node", host_network=True, address="") for name in ALL),
+    *(pod(f"kube-proxy-{name}", name, app="kube-proxy", host_network=True, address="") for name in ALL),
+    pod("coredns", app="kube-dns"),
+)
+"""What runs in any cluster."""
+
+
 def well(**changes: Any) -> Cluster:
     made = Cluster(
         ready=True,
+        servers={"control-1": Server("v1.34.3")},
         nodes={name: node(name) for name in ALL},
-        pods=tuple(pod(f"coredns-{name}", name, address=f"10.233.64.{n}") for n, name in enumerate(ALL)),
+        pods=(*SYSTEM, *(pod(f"coredns-{name}", name, address=f"10.233.64.{n}") for n, name in enumerate(ALL))),
         dns=Service("10.233.0.3", 53),
         api=Service("10.233.0.1", 443),
         etcd=(Member("https://192.168.200.11:2379", True, ""),),
@@ -62,10 +71,29 @@ def test_a_cluster_that_is_well() -> None:
             [("cluster", "API", "etcd failed: reason withheld")],
         ),
         (
-            well(
-                etcd=(Member("https://a:2379", False, "context deadline exceeded"), Member("https://b:2379", True, ""))
-            ),
-            [("cluster", "etcd https://a:2379", "context deadline exceeded")],
+            well(etcd=(Member("https://192.168.200.11:2379", False, "context deadline exceeded"),)),
+            [("cluster", "etcd https://192.168.200.11:2379", "context deadline exceeded")],
+        ),
+        (well(etcd=()), [("control-1", "etcd member", "none")]),
+        (
+            well(etcd=(*(well().etcd or ()), Member("https://192.168.200.12:2379", True, ""))),
+            [("cluster", "etcd https://192.168.200.12:2379", "belongs to no control plane")],
+        ),
+        # a control plane that has gone ill while workers joined
+        (
+            well(nodes={**well().nodes, "control-1": node("control-1", ready=False, why="gone")}),  # type: ignore[dict-item]
+            [("control-1", "node", "not Ready: gone")],
+        ),
+        # what is not there cannot be ill
+        (well(dns=None), [("cluster", "DNS", "no service")]),
+        (well(pods=tuple(each for each in SYSTEM if each.app != "kube-dns")), [("cluster", "DNS", "no pod")]),
+        (
+            well(pods=tuple(each for each in SYSTEM if each.name != "kube-proxy-worker-1")),
+            [("worker-1", "pod kube-proxy", "none")],
+        ),
+        (
+            well(pods=tuple(each for each in SYSTEM if each.app != "calico-node")),
+            [(name, "pod calico-node", "none") for name in ALL],
         ),
         (
             well(nodes={name: node(name) for name in ALL[:2]}),
@@ -79,23 +107,56 @@ def test_a_cluster_that_is_well() -> None:
             well(nodes={**well().nodes, "worker-1": node("worker-1", version="v1.33.1")}),  # type: ignore[dict-item]
             [("worker-1", "version", "v1.33.1")],
         ),
+        # kubelet is the new one, the API server is not: an upgrade that was cut off
+        (well(servers={"control-1": Server("v1.33.7")}), [("control-1", "API server", "v1.33.7")]),
+        (well(servers={"control-1": Server(error="refused")}), [("control-1", "API server", "refused")]),
         (
             well(
                 pods=(
+                    *SYSTEM,
                     pod("calico-node-x", phase="Running", ready=False, waiting=("CrashLoopBackOff",), why="back-off"),
                 )
             ),
             [("worker-1", "pod kube-system/calico-node-x", "CrashLoopBackOff: back-off")],
         ),
         (
-            well(pods=(pod("coredns", "", phase="Pending", ready=False, unschedulable="0/3 nodes are available"),)),
+            well(
+                pods=(
+                    *SYSTEM,
+                    pod("coredns", "", phase="Pending", ready=False, unschedulable="0/3 nodes are available"),
+                )
+            ),
             [("cluster", "pod kube-system/coredns", "Pending: 0/3 nodes are available")],
         ),
         (well(pods=None, unknown={"pods": "forbidden"}), [("cluster", "pods", "cannot be told: forbidden")]),
         # what is not the system's, has run to its end or is on its way out
-        (well(pods=(pod("x", namespace="default", ready=False),)), []),
-        (well(pods=(pod("helm-install", phase="Succeeded", ready=False),)), []),
-        (well(pods=(pod("old", ready=False, going=True),)), []),
+        (
+            well(
+                pods=(
+                    *SYSTEM,
+                    pod("x", namespace="default", ready=False),
+                )
+            ),
+            [],
+        ),
+        (
+            well(
+                pods=(
+                    *SYSTEM,
+                    pod("helm-install", phase="Succeeded", ready=False),
+                )
+            ),
+            [],
+        ),
+        (
+            well(
+                pods=(
+                    *SYSTEM,
+                    pod("old", ready=False, going=True),
+                )
+            ),
+            [],
+        ),
     ],
 )
 def test_what_is_wrong_is_told(cluster: Cluster, expected: list[tuple[str, str, str]]) -> None:
@@ -109,6 +170,7 @@ def test_the_control_planes_check_is_not_held_up_by_workers() -> None:
     pods = (
         pod("metrics-server", "", phase="Pending", ready=False, unschedulable="had untolerated taint"),
         pod("calico-node", "worker-1", ready=False, waiting=("ErrImagePull",)),
+        *SYSTEM,
     )
     problems = found(well(nodes={**(well().nodes or {}), "worker-1": ill}, pods=pods), "kube_control_plane")
     assert [(each.what, each.severity) for each in problems] == [("pod kube-system/metrics-server", "warning")]
@@ -123,7 +185,12 @@ def test_an_existing_cluster_is_somebody_elses() -> None:
     wanted = Wanted((), "v1.34.3", foreign=True)
     nodes = {"theirs-1": node("theirs-1", version="v1.34.1"), "theirs-2": node("theirs-2", ready=False)}
     problems = list(judge(well(nodes=nodes, pods=(pod("x", ready=False),)), wanted))
-    assert {(each.node, each.severity) for each in problems} == {("theirs-2", "warning"), ("worker-1", "warning")}
+    assert {(each.node, each.severity) for each in problems} == {
+        ("theirs-2", "warning"),
+        ("worker-1", "warning"),
+        ("cluster", "warning"),
+    }
+    assert [each.severity for each in judge(well(dns=None, nodes=nodes), wanted) if each.what == "DNS"] == ["warning"]
     none = list(judge(well(nodes={"theirs-2": node("theirs-2", ready=False, version="v1.30.2")}), wanted))
     assert [(each.what, each.severity) for each in none if each.severity == "error"] == [
         ("nodes", "error"),
@@ -172,6 +239,7 @@ def raw(cluster: Cluster) -> dict[str, Any]:
     """Return a cluster in the words of the node-side helper."""
     return {
         "ready": {"ok": cluster.ready, "failed": list(cluster.failed)},
+        "servers": {name: vars(each) for name, each in (cluster.servers or {}).items()},
         "nodes": [vars(each) for each in (cluster.nodes or {}).values()],
         "pods": [{**vars(each), "waiting": list(each.waiting)} for each in cluster.pods or ()],
         "dns": vars(cluster.dns) if cluster.dns else None,
@@ -231,6 +299,11 @@ def test_what_does_not_get_through_the_cluster(tmp_path: Path) -> None:
     assert "asked from the node, not from a pod" in report.notes[1]
 
 
+def test_a_play_that_tells_nothing_is_no_pass(tmp_path: Path) -> None:
+    report = run(Plays(raw(well()), through={}), tmp_path)
+    assert [(each.node, each.found) for each in report.problems] == [(name, "was not asked") for name in ALL]
+
+
 def test_nobody_to_ask_is_a_problem(tmp_path: Path) -> None:
     def nobody(play: Play) -> Outcome:
         return Outcome(4, (Failure("control-1", "Ask", "No route to host", unreachable=True),), {}, play.log)
@@ -256,7 +329,9 @@ assert "--kubeconfig" in words, words
 ready = {{"type": "Ready", "status": "True", "message": "kubelet is posting ready status"}}
 status = {{"conditions": [ready], "nodeInfo": {{"kubeletVersion": "v1.34.9"}}}}
 node = {{"metadata": {{"name": "theirs"}}, "spec": {{}}, "status": status}}
-if "--raw" in words:
+if "--raw=/version" in words:
+    print(json.dumps({{"gitVersion": "v1.34.9-eks-1"}}))
+elif "--raw" in words:
     print("[+]ping ok\\nreadyz check passed")
 else:
     print(json.dumps({{"items": [node] if "get nodes" in words else []}}))

@@ -153,10 +153,18 @@ def test_kubectl_is_read_and_what_it_does_not_answer_is_told(helper: Any, tmp_pa
         "if '--raw=/readyz?verbose' in sys.argv:\n"
         "    sys.exit('Error from server (InternalError): an error on the server"
         ' ("[+]ping ok\\\\n[-]etcd failed: reason withheld\\\\nreadyz check failed") has prevented it\')\n'
+        "if '--raw=/version' in sys.argv and '--server=https://10.0.0.11:6443' in sys.argv:\n"
+        '    print(\'{"gitVersion": "v1.33.7"}\')\n'
+        "    sys.exit()\n"
         "sys.exit('The connection to the server was refused')\n"
     )
     kubectl.chmod(0o755)
-    said = helper("cluster").collect([str(kubectl)], "kubespray", "control-1")
+    servers = {"control-1": "https://10.0.0.11:6443", "control-2": "https://10.0.0.12:6443"}
+    said = helper("cluster").collect([str(kubectl)], "kubespray", "control-1", servers)
+    assert said["servers"] == {
+        "control-1": {"version": "v1.33.7"},
+        "control-2": {"error": "The connection to the server was refused"},
+    }
     assert said["ready"] == {"ok": False, "failed": ["etcd failed: reason withheld"]}
     assert said["unknown"]["nodes"] == "The connection to the server was refused"
     assert "etcdctl" in said["unknown"]["etcd"]

@@ -150,3 +150,10 @@ def test_seaweedfs_users_see_their_buckets_only() -> None:
     assert "Admin" in root["actions"]
     assert user["credentials"] == [{"accessKey": "mlflow", "secretKey": "b"}]
     assert all(action.endswith(":mlflow") for action in user["actions"])
+
+
+def test_the_toolkit_of_k3s_configures_the_containerd_that_k3s_has() -> None:
+    there = RELEASES["gpu-operator"](settings(kubernetes={"provisioner": "k3s"}))["toolkit"]["env"]
+    assert {each["name"]: each["value"] for each in there}["CONTAINERD_SOCKET"] == "/run/k3s/containerd/containerd.sock"
+    assert all("/k3s/" in each["value"] for each in there)
+    assert "env" not in RELEASES["gpu-operator"](settings())["toolkit"]

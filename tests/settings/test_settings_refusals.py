@@ -394,16 +394,40 @@ PROD: list[tuple[str, list[Change], list[str]]] = [
     ),
     (
         "settings of other installers",
-        [put("kubernetes", {"provisioner": "k3s", "kubeconfig": "a", "kubespray_folder": "b", "gpu_taint": True})],
+        [put("kubernetes", {"provisioner": "k3s", "kubeconfig": "a", "kubespray_folder": "b"})],
         [
             "kubernetes.kubeconfig: 'a' is not used: kubernetes.provisioner is k3s, whose kubeconfig is fetched from the VMs;"
             " take it out, or write kubernetes.provisioner: existing",
             "kubernetes.kubespray_folder: 'b' is not used: kubernetes.provisioner is k3s; take it out, or write"
             " kubernetes.provisioner: kubespray",
-            "kubernetes.gpu_taint: True is not set by provisioner k3s: pods that ask for a GPU would not be let onto their"
-            " nodes; take it out, or write kubernetes.provisioner: kubespray",
         ],
     ),
+    (
+        "a taint on nodes of others",
+        [
+            put("kubernetes", {"provisioner": "existing", "kubeconfig": "a", "gpu_taint": True}),
+            drop("machines"),
+        ],
+        [
+            "kubernetes.gpu_taint: True is not set on nodes of a cluster that exists already; take it out, and taint the"
+            " nodes yourself"
+        ],
+    ),
+    (
+        "GPU workers for GPU pods alone, by kubeadm",
+        [put("kubernetes", {"provisioner": "kubeadm", "gpu_taint": True})],
+        [],
+    ),
+    ("GPU workers for GPU pods alone, by k3s", [put("kubernetes", {"provisioner": "k3s", "gpu_taint": True})], []),
+    (
+        "a k3s that there is not",
+        [put("kubernetes", {"provisioner": "k3s", "k3s": "v1.34.99+k3s9"})],
+        [
+            "kubernetes.k3s: 'v1.34.99+k3s9' is newer than any Kubernetes 1.34 that this project knows (1.34.7); write for"
+            " example v1.34.7+k3s1, or v1.34.3+k3s1, with which it was put together"
+        ],
+    ),
+    ("a newer patch of k3s", [put("kubernetes", {"provisioner": "k3s", "k3s": "v1.34.7+k3s1"})], []),
     ("a checkout of Kubespray", [put("kubernetes.kubespray_folder", "~/src/kubespray")], []),
     (
         "a checkout that is nowhere",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.steps.context import Context
-from cluster.steps.nodes import Node, Standing, mark, oldest, read, work
+from cluster.steps.nodes import Installed, Node, Standing, mark, read, versions, work
 from tests.components.samples import settings
 
 VERSION = "1.34.3"
@@ -23,20 +25,24 @@ def standing(*nodes: Node, **versions: str) -> Standing:
     found = {each.name: each.version for each in nodes} | {
         key.replace("_", "-"): value for key, value in versions.items()
     }
-    return Standing(found, {each.name: each for each in nodes})
+    return Standing(on_hosts(found), {each.name: each for each in nodes})
+
+
+def on_hosts(found: Mapping[str, str]) -> dict[str, Installed]:
+    return {name: Installed(version) for name, version in found.items()}
 
 
 def test_what_the_hosts_tell_is_read() -> None:
     told = {
         "control-1": {
-            "installed": {"kubernetes": "v1.34.3+k3s1"},
+            "installed": {"kubernetes": "v1.34.3+k3s1", "api": "1.34.1"},
             "nodes": [{"name": "worker-1", "ready": True, "version": "v1.34.3", "role": "worker", "made": "abc"}],
         },
         "worker-2": {"installed": {"kubernetes": ""}},
         "worker-3": {},
     }
     found = read(told)
-    assert found.versions == {"control-1": "1.34.3", "worker-2": "", "worker-3": ""}
+    assert found.hosts == {"control-1": Installed("1.34.3", "1.34.1"), "worker-2": Installed(), "worker-3": Installed()}
     assert found.nodes["worker-1"] == Node("worker-1", True, "1.34.3", "worker", "abc")
 
 
@@ -70,7 +76,8 @@ def test_ours_that_is_not_wanted_goes_and_others_stay() -> None:
 
 
 def test_a_vm_made_anew_under_its_old_name_joins_again() -> None:
-    there = Standing({"worker-1": ""}, {"worker-1": node("worker-1", ready=False)})
+    there = Standing({"worker-1": Installed()}, {"worker-1": node("worker-1", ready=False)})
+    assert there.versions("worker-1") == []
     assert work({"worker-1": "other"}, VERSION, there).join == ("worker-1",)
 
 
@@ -88,19 +95,32 @@ def test_each_worker_is_in_one_list_at_most_and_the_work_ends(
     nodes = {
         name: node(name, ready=ready, made=made, version=version) for name, (ready, made, version) in there.items()
     }
-    versions = {name: each.version for name, each in nodes.items() if name in installed}
-    todo = work(wanted, VERSION, Standing(versions, nodes))
+    found = {name: Installed(each.version) for name, each in nodes.items() if name in installed}
+    todo = work(wanted, VERSION, Standing(found, nodes))
     every = [*todo.join, *todo.again, *todo.upgrade, *todo.remove]
     assert len(every) == len(set(every))
     assert set(every) <= set(wanted) | set(nodes)
     after = {name: node(name, made=made) for name, made in wanted.items()}
-    assert work(wanted, VERSION, Standing(dict.fromkeys(after, VERSION), after)).nothing
+    assert work(wanted, VERSION, Standing(dict.fromkeys(after, Installed(VERSION)), after)).nothing
 
 
-def test_the_oldest_of_several() -> None:
-    there = Standing({"a": "1.34.10", "b": "1.34.9", "c": ""}, {})
-    assert oldest(there, ["a", "b", "c"]) == "1.34.9"
-    assert oldest(there, ["c"]) == ""
+def test_the_oldest_of_several_is_first() -> None:
+    there = Standing(on_hosts({"a": "1.34.10", "b": "1.34.9", "c": ""}), {})
+    assert versions(there, ["a", "b", "c"]) == ["1.34.9", "1.34.10"]
+    assert versions(there, ["c"]) == []
+
+
+@pytest.mark.parametrize(
+    ("kubelet", "running", "api"), [("1.34.3", "1.33.7", ""), ("1.34.3", "1.34.3", "1.33.7"), ("1.33.7", "1.33.7", "")]
+)
+def test_one_that_was_upgraded_by_half_is_not_upgraded(kubelet: str, running: str, api: str) -> None:
+    there = Standing({"worker-1": Installed(kubelet, api)}, {"worker-1": node("worker-1", version=running)})
+    assert there.versions("worker-1")[0] == "1.33.7"
+    assert work({"worker-1": "m"}, VERSION, there).upgrade == ("worker-1",)
+
+
+def test_one_whose_upgrade_was_begun_and_not_ended_is_gone_on_with() -> None:
+    assert work({"worker-1": "m"}, VERSION, standing(node("worker-1", upgrading=True))).upgrade == ("worker-1",)
 
 
 def test_a_mark_is_of_the_vm_and_of_its_variables(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -77,6 +78,57 @@ def test_what_failed_is_told_with_task_host_and_message(tmp_path: Path) -> None:
     assert "swordfish" not in what.log.read_text().split("TASK [Hidden]")[1].split("TASK [One")[0].split("Origin:")[0]
 
 
+def test_what_a_rescue_took_up_is_no_cause_unless_that_failed_too(tmp_path: Path) -> None:
+    what = write(
+        tmp_path,
+        """
+        - hosts: all
+          gather_facts: false
+          tasks:
+            - block:
+                - name: First try
+                  ansible.builtin.include_tasks: inner.yml
+              rescue:
+                - name: Second try
+                  ansible.builtin.command: "true"
+            - block:
+                - name: Drain
+                  ansible.builtin.fail: {msg: a budget holds pods back}
+              rescue:
+                - name: Give up
+                  ansible.builtin.fail: {msg: could not be drained}
+        """,
+    )
+    (tmp_path / "inner.yml").write_text("- {name: Inner, ansible.builtin.command: 'false'}\n")
+    seen: list[Event] = []
+    outcome = play(what, seen.append)
+    assert [each.task for each in seen if isinstance(each, Failure)] == ["Inner", "Drain", "Give up"]
+    assert [each.task for each in outcome.failures] == ["Drain", "Give up"]
+
+
+def test_no_secret_gets_into_what_is_told_of_a_failure(tmp_path: Path) -> None:
+    key = "0a" * 32
+    what = write(
+        tmp_path,
+        f"""
+        - hosts: all
+          gather_facts: false
+          tasks:
+            - name: Join with swordfish-4
+              ansible.builtin.fail:
+                msg: "join --certificate-key {key}: swordfish-4\\nUsing certificate key:\\n{key}\\n
+                  Authorization: Bearer abcdefghijkl"
+        """,
+    )
+    seen: list[Event] = []
+    outcome = play(Play(**(vars(what) | {"secrets": ["swordfish-4"]})), seen.append)
+    (failure,) = outcome.failures
+    told = [repr(failure), *map(repr, seen), what.log.read_text()]
+    for secret in ("swordfish-4", key, "abcdefghijkl"):
+        assert not [text for text in told if secret in text], secret
+    assert "Using certificate key" in failure.message
+
+
 def test_a_host_that_cannot_be_reached(tmp_path: Path) -> None:
     what = write(tmp_path, "- {hosts: all, gather_facts: false, tasks: [{name: Ping, ansible.builtin.ping: }]}\n")
     options = "-o BatchMode=yes -o ConnectTimeout=2"
@@ -103,7 +155,8 @@ def test_no_ansible_is_an_error_and_nothing_hangs(tmp_path: Path) -> None:
         play(Play(**(vars(what) | {"ansible": tmp_path})))
 
 
-def test_ansible_ends_with_its_caller(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["asked to end", "killed"])
+def test_ansible_ends_with_its_caller(tmp_path: Path, number: signal.Signals) -> None:
     what = write(
         tmp_path,
         f"""
@@ -125,10 +178,25 @@ def test_ansible_ends_with_its_caller(tmp_path: Path) -> None:
     until = time.monotonic() + 60
     while not (tmp_path / "pid").exists() and time.monotonic() < until:
         time.sleep(0.05)
-    caller.send_signal(signal.SIGTERM)
-    caller.wait(30)
-    plays = subprocess.run(["pgrep", "-f", f"ansible-playbook.*{what.playbook}"], capture_output=True, text=True)
-    assert plays.stdout == ""
+    ansible = processes("-P", str(caller.pid))
+    begun = processes("-f", f"ansible-playbook.*{what.playbook}")
+    try:
+        assert len(ansible) == 1
+        caller.send_signal(number)
+        caller.wait(5)
+        time.sleep(0.2)
+        left = processes("-f", f"ansible-playbook.*{what.playbook}")
+        # What is left has its task under way; nobody gives it another.
+        assert not ansible & left
+        assert begun - ansible >= left
+    finally:
+        for pid in begun | processes("-f", f"{tmp_path}/pid"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def processes(*words: str) -> set[int]:
+    return {int(pid) for pid in subprocess.run(["pgrep", *words], capture_output=True, text=True).stdout.split()}
 
 
 def test_memory_stays_flat_whatever_comes_through(tmp_path: Path) -> None:

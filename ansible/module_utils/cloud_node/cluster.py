@@ -20,14 +20,17 @@ _KUBEADM_PKI = "/etc/kubernetes/pki/etcd"
 _KUBESPRAY_PKI = "/etc/ssl/etcd/ssl"
 
 
-def collect(kubectl: Sequence[str], etcd: str, node: str) -> dict[str, Any]:
-    """Return ``ready``, ``nodes``, ``pods``, ``dns``, ``api``, ``etcd``, and in ``unknown`` what had no answer and why.
+def collect(kubectl: Sequence[str], etcd: str, node: str, servers: Mapping[str, str]) -> dict[str, Any]:
+    """Return ``ready``, ``servers``, ``nodes``, ``pods``, ``dns``, ``api``, ``etcd``, and in ``unknown`` what had no
+    answer and why.
 
     ``kubectl``: the command's words; ``etcd``: kubespray, kubeadm, or empty where the API speaks for it; ``node``: the
-    name of this control plane, whose etcd is asked.
+    name of this control plane, whose etcd is asked. ``servers``: control plane -> URL of its API server; empty: the one
+    that kubectl's configuration names.
     """
     asked: dict[str, Callable[[], Any]] = {
         "ready": lambda: _ready(kubectl),
+        "servers": lambda: {name: _version(kubectl, url) for name, url in servers.items()},
         "nodes": lambda: [_node(each) for each in _get(kubectl, "nodes")],
         "pods": lambda: [_pod(each) for each in _get(kubectl, "pods", "--all-namespaces")],
         "dns": lambda: _service(_get(kubectl, "services", "-n", "kube-system", "-l", "k8s-app=kube-dns")),
@@ -62,6 +65,17 @@ def _ready(kubectl: Sequence[str]) -> dict[str, Any]:
     return {"ok": done.returncode == 0, "failed": failed}
 
 
+def _version(kubectl: Sequence[str], url: str) -> dict[str, str]:
+    """Return {"version"} of an API server, v1.34.3, or {"error"}."""
+    words = [f"--server={url}"] if url else []
+    done = _run([*kubectl, *words, "get", "--raw=/version", REQUEST])
+    try:
+        return {"version": str(json.loads(done.stdout)["gitVersion"])}
+    except (ValueError, KeyError, TypeError):
+        said = " ".join((done.stderr or done.stdout).split())[:SHOWN]
+        return {"error": said or f"kubectl ended with {done.returncode}"}
+
+
 def _get(kubectl: Sequence[str], kind: str, *words: str) -> list[Item]:
     done = _run([*kubectl, "get", kind, *words, "--output=json", REQUEST])
     if done.returncode != 0:
@@ -90,6 +104,7 @@ def _pod(item: Item) -> dict[str, Any]:
     return {
         "namespace": item["metadata"]["namespace"],
         "name": item["metadata"]["name"],
+        "app": (item["metadata"].get("labels") or {}).get("k8s-app", ""),
         "node": spec.get("nodeName", ""),
         "phase": status.get("phase", "Unknown"),
         "ready": bool(containers) and all(each.get("ready") for each in containers),

@@ -37,7 +37,7 @@ def values(settings: Settings, *, service_monitors: Leaf) -> Values:
     result: Values = {
         "operator": {"resources": resources("200m", "350Mi", cpu_limit="500m")},
         "driver": _driver(settings),
-        "toolkit": {"enabled": True},
+        "toolkit": _toolkit(settings),
         "devicePlugin": {"enabled": True},
         # whole cards only: MIG is a per-card decision of whoever runs the host
         "migManager": {"enabled": False},
@@ -54,6 +54,25 @@ def driver_version(settings: Settings) -> str | None:
     """Return the driver that the operator is to install, or None where the image carries one."""
     wish = settings.gpu_operator
     return (wish.driver_version or DRIVER_DEFAULT) if wish.driver else None
+
+
+_K3S = "/var/lib/rancher/k3s/agent/etc/containerd"
+_K3S_TOOLKIT = {
+    "CONTAINERD_CONFIG": f"{_K3S}/config.toml",
+    "CONTAINERD_SOCKET": "/run/k3s/containerd/containerd.sock",
+    # There is no containerd on PATH that could be asked for its configuration, which is the toolkit's first choice.
+    "RUNTIME_CONFIG_SOURCE": f"file={_K3S}/config.toml",
+    # k3s writes config.toml anew at each start, and has it import this folder.
+    "RUNTIME_DROP_IN_CONFIG": f"{_K3S}/config-v3.toml.d/99-nvidia.toml",
+}
+"""Where k3s has its own containerd; without, the toolkit configures one that is not there. The names, and what becomes
+of them: controllers/object_controls.go (getRuntimeConfigFiles) and transforms_test.go of the operator's v26.7.0."""
+
+
+def _toolkit(settings: Settings) -> Values:
+    if settings.kubernetes.provisioner != "k3s":
+        return {"enabled": True}
+    return {"enabled": True, "env": [{"name": name, "value": value} for name, value in _K3S_TOOLKIT.items()]}
 
 
 def _driver(settings: Settings) -> Values:

@@ -47,9 +47,9 @@ def _folder(kubernetes: Kubernetes) -> Iterator[Problem]:
 def _taint(draft: Draft, section: Part[Kubernetes]) -> Iterator[Problem]:
     """A taint that leaves no node to the operators, the stores and the gateway locks the whole cluster out."""
     provisioner = section.value.provisioner
-    if provisioner != "kubespray":
-        reason = f"is not set by provisioner {provisioner}: pods that ask for a GPU would not be let onto their nodes"
-        yield Problem("kubernetes.gpu_taint", True, reason, "take it out, or write kubernetes.provisioner: kubespray")
+    if provisioner == "existing":
+        reason = "is not set on nodes of a cluster that exists already"
+        yield Problem("kubernetes.gpu_taint", True, reason, "take it out, and taint the nodes yourself")
         return
     if not draft.machines.complete("role"):
         return

@@ -9,7 +9,7 @@ from cluster import versions
 from cluster.problems import Problem
 from cluster.settings.draft import Draft, Part
 from cluster.settings.model import Kubernetes
-from cluster.versions import KUBESPRAY, Chart, Kubespray, minor_of, show
+from cluster.versions import KUBESPRAY, Chart, Kubespray, minor_of, show, version_of
 
 _K3S = re.compile(r"v\d{1,4}\.\d{1,4}\.\d{1,4}\+k3s\d{1,4}", re.ASCII)
 
@@ -83,6 +83,17 @@ def _k3s(section: Part[Kubernetes]) -> Iterator[Problem]:
         yield Problem(
             "kubernetes.k3s", k3s, reason, f"write kubernetes.k3s: v{version}+k3s1, or change kubernetes.version"
         )
+        return
+    # k3s follows each patch of Kubernetes; which of them there are by now, Kubespray's checksums tell as well.
+    newest = versions.newest_patch(minor)
+    if newest and version_of(k3s) > version_of(newest):
+        reason = f"is newer than any Kubernetes {show(minor)} that this project knows ({newest})"
+        also = (
+            f", or {versions.K3S_DEFAULT}, with which it was put together"
+            if minor_of(versions.K3S_DEFAULT) == minor
+            else ""
+        )
+        yield Problem("kubernetes.k3s", k3s, reason, f"write for example v{newest}+k3s1{also}")
 
 
 def _charts(kubernetes: Kubernetes, gpus: bool) -> Iterator[Problem]:

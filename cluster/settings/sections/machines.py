@@ -87,7 +87,8 @@ class Kubernetes(Section):
     kubespray: str = versions.KUBESPRAY_DEFAULT
     kubespray_url: Annotated[str, Field(description="git repository, or a mirror of it")] = versions.KUBESPRAY_URL
     kubespray_folder: Annotated[
-        str | None, Field(description="a checkout of that Kubespray release, used as it is: no git, for an air gap")
+        str | None,
+        Field(description="a checkout of that Kubespray release, for an air gap; without .git it is used as it is"),
     ] = None
     k3s: str = versions.K3S_DEFAULT
     kubeconfig: Annotated[
@@ -95,9 +96,7 @@ class Kubernetes(Section):
     ] = None
     gpu_taint: Annotated[
         bool,
-        Field(
-            description="keep pods that ask for no GPU off the GPU workers; needs a worker without GPUs, and Kubespray"
-        ),
+        Field(description="keep pods that ask for no GPU off the GPU workers; needs a worker without GPUs"),
     ] = False
     storage_class: Name = "local-path"
     expendable: Annotated[

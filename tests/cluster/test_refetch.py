@@ -1,0 +1,80 @@
+"""The administrator's kubeconfig is fetched again before its certificate ends, and not once more than that."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.x509.oid import NameOID
+
+from cluster.refetch import client_ends, refetch
+
+NOW = datetime(2026, 11, 29, tzinfo=UTC)
+
+
+def kubeconfig(days: int) -> str:
+    """Return an administrator's kubeconfig whose certificate has so many days left."""
+    key = ed25519.Ed25519PrivateKey.generate()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes-admin")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW - timedelta(days=365))
+        .not_valid_after(NOW + timedelta(days=days))
+        .sign(key, None)
+    )
+    data = base64.b64encode(made.public_bytes(serialization.Encoding.PEM)).decode()
+    return yaml.safe_dump({"users": [{"name": "admin", "user": {"client-certificate-data": data}}]})
+
+
+def test_nothing_changes_while_it_lasts(tmp_path: Path) -> None:
+    assert refetch(tmp_path, NOW, record=True) == ""
+    (tmp_path / "kubeconfig").write_text(kubeconfig(61))
+    assert refetch(tmp_path, NOW, record=True) == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["kubeconfig"]
+
+
+def test_it_is_fetched_once_and_the_next_update_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "kubeconfig").write_text(kubeconfig(59))
+    shown = refetch(tmp_path, NOW, record=False)
+    assert shown
+    assert not (tmp_path / "kubeconfig.stale").exists(), "a preview writes nothing"
+    assert refetch(tmp_path, NOW, record=True) == shown
+    (tmp_path / "kubeconfig").write_text(kubeconfig(364))
+    assert refetch(tmp_path, NOW, record=True) == shown
+
+
+def test_it_is_tried_again_another_day_where_the_control_planes_were_late(tmp_path: Path) -> None:
+    (tmp_path / "kubeconfig").write_text(kubeconfig(59))
+    first = refetch(tmp_path, NOW, record=True)
+    assert refetch(tmp_path, NOW + timedelta(hours=3), record=True) == first
+    assert refetch(tmp_path, NOW + timedelta(days=1), record=True) != first
+
+
+def test_one_that_has_ended_is_fetched_too(tmp_path: Path) -> None:
+    (tmp_path / "kubeconfig").write_text(kubeconfig(-1))
+    assert refetch(tmp_path, NOW, record=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "users: []",
+        "users: [{name: a, user: {token: x}}]",
+        "[",
+        "users: [1]",
+        "users: [{user: {client-certificate-data: '!'}}]",
+    ],
+)
+def test_what_has_no_certificate_has_no_end(text: str) -> None:
+    assert client_ends(text) is None
