@@ -150,7 +150,9 @@ def release(
         console.say(f"nobody holds a lease on GPU {address} of host {host}")
         return
     found.refuse()
-    what = f"the lease of {found.lease.vm} ({found.lease.owner}) on GPU {address} of host {host}"
+    what = f"the lease of {found.lease.vm} ({found.lease.owner}) on GPU {found.lease.gpu} of host {host}"
+    if found.lease.gpu != address:
+        what += f", with which {address} moves"
     if dry_run:
         console.say(f"would drop {what}, held since {found.lease.since}")
         return

@@ -65,7 +65,7 @@ class RealWorld:
 
     def transfer(self, card: Card, giver: tuple[str, str], taker: tuple[str, str]) -> None:
         """Hand a card's lease over."""
-        self.leases.transfer(card.host, card.address, giver, taker)
+        self.leases.transfer(card.host, card.address, giver, taker, card.functions)
 
     def time(self) -> float:
         """Return seconds of a clock that never goes back."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cluster.settings.model import Host, Settings
+from cluster.settings.model import Gpu, Host, Settings
 from cluster.types import MIB_PER_GIB
 
 if TYPE_CHECKING:
@@ -65,8 +65,13 @@ def sharer_of(settings: Settings) -> str | None:
 
 def _limits_of(host: Host, settings: Settings, leases: Iterable[Lease]) -> HostLimits:
     sharer = sharer_of(settings)
-    planned = {gpu.address for each in settings.machines if settings.host_of(each) is host for gpu in each.gpus}
-    theirs = {lease.gpu for lease in leases if sharer and (lease.host, lease.owner) == (host.name, sharer)}
+    planned = [gpu for each in settings.machines if settings.host_of(each) is host for gpu in each.gpus]
+    theirs = {
+        function
+        for lease in leases
+        if sharer and (lease.host, lease.owner) == (host.name, sharer)
+        for function in lease.devices
+    }
     return HostLimits(
         reserve_cores=host.reserve.cores,
         reserve_memory_mib=int(host.reserve.memory),
@@ -77,12 +82,17 @@ def _limits_of(host: Host, settings: Settings, leases: Iterable[Lease]) -> HostL
         uri=host.uri,
         stop=settings.hpc.stop if settings.hpc else DEFAULT_STOP,
         sharer=sharer,
-        lent=tuple(sorted(planned & theirs)),
+        lent=tuple(sorted(gpu.address for gpu in planned if theirs & {gpu.address, *_siblings(gpu)})),
         network=settings.network.name,
         cidr=str(settings.network.cidr) if settings.network.mode == "nat" else None,
         api_address=str(settings.network.api_address) if settings.network.api_address else None,
         emulation=host.emulation,
     )
+
+
+def _siblings(gpu: Gpu) -> Iterable[str]:
+    """Return what the settings list beside a GPU; ``auto`` stands for functions of the same card, never another GPU."""
+    return () if gpu.siblings == "auto" else gpu.siblings
 
 
 def limits_props(limits: HostLimits) -> dict[str, Any]:

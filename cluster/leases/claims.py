@@ -111,10 +111,10 @@ class Claims:
             wanted = conflict.wanted
             here = [demand for demand in demands if demand.host == wanted.host]
             plan = HostPlan(facts[wanted.host], here, limits.get(wanted.host) or HostLimits(), self.owner, wanted.host)
-            others = [each.gpu for each in book.leases if each.host == wanted.host and not evidence.is_void(each)]
-            free = Free(plan, others)
+            leases = [each for each in book.leases if each.host == wanted.host and not evidence.is_void(each)]
+            free = Free(plan, (function for each in leases for function in each.devices))
             if isinstance(conflict.holder, Lease):
-                found.append(leased(book, conflict.holder, self.owner, wanted.vm, evidence, free))
+                found.append(leased(book, conflict.holder, self.owner, wanted.vm, wanted.gpu, evidence, free))
                 continue
             for demand, gpu in _cards(here):
                 if (demand.name, gpu.address) == (wanted.vm, wanted.gpu):

@@ -22,15 +22,22 @@ def release_command(lease: Lease) -> str:
 
 
 def leased(
-    book: Book, held: Lease, owner: str, vm: str, evidence: Evidence | None = None, free: object = None
+    book: Book,
+    held: Lease,
+    owner: str,
+    vm: str,
+    gpu: str,
+    evidence: Evidence | None = None,
+    free: object = None,
 ) -> Finding:
-    """Return the refusal for a card that another VM holds by lease.
+    """Return the refusal for a card that another VM holds by lease, or for one that moves with it.
 
     ``evidence`` is left out where nobody looked at the hosts; ``free`` says which cards are free, where that is known.
     """
     mine = ", ".join(each.gpu for each in book.leases if (each.host, *each.holder) == (held.host, owner, vm))
+    more = "" if gpu == held.gpu else f" with GPU {held.gpu} of its IOMMU group"
     message = (
-        f"vm {vm} (owner {owner}) wants GPU {held.gpu} of host {held.host}, which {held.vm} (owner {held.owner}) holds"
+        f"vm {vm} (owner {owner}) wants GPU {gpu} of host {held.host}{more}, which {held.vm} (owner {held.owner}) holds"
         f" since {held.since}" + (f"; {vm} has {mine}" if mine else "")
     )
     other = f"{free}" if free is not None else "see what is free: cloudctl gpus"

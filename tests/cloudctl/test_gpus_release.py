@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +239,16 @@ def test_bad_addresses_are_bad_input(project: Project, cloudctl: Run, verb: str)
     assert "lspci -D" in done.stderr
 
 
+def test_a_card_that_moves_with_a_leased_one_is_leased_too(project: Project, cloudctl: Run, file: LeaseFile) -> None:
+    write(file, replace(lease("gpu-9", "cloud/dev"), functions=(A, B)))
+    data = ask(cloudctl, 1)
+    assert rows(data)[B] == ("held", "gpu-9", None)
+    assert data["free"] == []
+    done = cloudctl("gpus", "release", "--host", "ws", "--gpu", B, *PROD, "--yes")
+    assert done.stdout == f"dropped the lease of gpu-9 (cloud/dev) on GPU {A} of host ws, with which {B} moves\n"
+    assert file.all() == ()
+
+
 def test_release_on_a_host_of_no_stack_is_bad_input(project: Project, cloudctl: Run) -> None:
     done = cloudctl("gpus", "release", "--host", "elsewhere", "--gpu", A, *PROD)
     assert done.exit_code == 2
@@ -248,7 +259,7 @@ def test_the_lease_command_says_what_runs_it(cloudctl: Run, file: LeaseFile) -> 
     """By hand there is no engine above it; under one the lease belongs to that update."""
     cloudctl("gpus", "lease", "--state", "state.json", *CARD, "--owner", "cloud/prod", "--vm", "gpu-1")
     raw = json.loads(file.path.read_text())
-    assert raw["version"] == 2
+    assert raw["version"] == 3
     assert file.all()[0].update == running_update()
 
 

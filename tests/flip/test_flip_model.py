@@ -198,6 +198,32 @@ def a_world() -> ModelWorld:
     return ModelWorld(worlds.settings({"ws": cloud}), standin, Book(leases))
 
 
+def test_two_cards_of_one_group_go_as_one() -> None:
+    """The stack plans one of them, with the other in its siblings; the lease is on the first and keeps both."""
+    cards = [worlds.card(0x27), worlds.card(0x28)]
+    vms = {"gpu-1": worlds.vm(OWNER, cards), "hpc-1": worlds.vm(None, cards)}
+    vms |= {"hpc-controller": worlds.vm(None, []), "stranger": worlds.vm("cloud/other", [])}
+    devices = {address: {**each, "group": 40} for address, each in worlds.devices(cards).items()}
+    data: Data = {"hosts": {uri("ws"): {"devices": devices, "vms": vms}}, "log": []}
+    data["cluster"] = {"nodes": {"gpu-1": {"cordoned": False, "gpu": True}}, "services": {}}
+    worlds.start_running(data, ["gpu-1"])
+    chosen = worlds.settings({"ws": {"gpu-1": cards[:1]}}, models=0)
+    gpu = chosen.machines[1].gpus[0].model_copy(update={"siblings": tuple(devices)[1:]})
+    machines = (chosen.machines[0], chosen.machines[1].model_copy(update={"gpus": (gpu,)}))
+    functions = tuple(devices)
+    leases = (Lease("ws", cards[0], OWNER, "gpu-1", "before", functions=functions),)
+    world = ModelWorld(chosen.model_copy(update={"machines": machines}), Standin(data), Book(leases))
+    (seen,) = world.look().cards
+    assert (seen.address, seen.functions, seen.lease) == (cards[0], functions, (OWNER, "gpu-1"))
+    before, file = worlds.snapshot(world.standin), MemoryJournal(world)
+    targets: list[Target] = ["train", "serve"]
+    for target in targets:
+        assert flip(world, file, target)
+        check_laws(world, before)
+        check_end(world, before, target)
+        assert [lease.functions for lease in world.book.leases] == [functions]
+
+
 @pytest.mark.parametrize("then", ["on", "back", "back and on"])
 @pytest.mark.parametrize("target", ["train", "serve"])
 def test_killed_at_every_place_it_goes_on_and_back(target: Target, then: str) -> None:

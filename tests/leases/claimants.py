@@ -1,9 +1,10 @@
 """Many stacks that claim the same cards at once, as processes, some killed: ``python -m tests.leases.claimants``.
 
 Each claimant is a process named as the engine is, and does what the program does: look at the lease file, then at the
-host, claim, make VMs, destroy them, give back; or end early, as an update does that fails or is killed. The host is a
-folder with a file for each VM, which comes into being by ``link``: if there is one on a card already, the system says
-so, whatever the lease file says. That would be the second VM on a card, and is noted as a violation, as is any error.
+host, claim, make VMs, destroy them, give back; or end early, as an update does that fails or is killed. Two cards share
+an IOMMU group: a plan has one of them, and the other as its sibling. The host is a folder with a file for each card of
+a VM, which comes into being by ``link``: if there is one on a card already, the system says so, whatever the lease file
+says. That would be the second VM on a card, and is noted as a violation, as is any error.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from cluster.host.model import Domain, HostFacts
 from cluster.leases import LeaseFile
 from cluster.leases.claims import Claims
 from cluster.leases.update import ended
-from tests.leases.lease_hosts import CARDS, LIMITS, audio, demand, host
+from tests.leases.lease_hosts import CARDS, JOINT, LIMITS, audio, demand, host
 
-EMPTY = host()
+EMPTY = host(joint=JOINT)
 
 
 def main() -> int:
@@ -131,15 +132,17 @@ class Claimant:
 
     def run(self) -> None:
         """Clean up what an earlier life left, as a destroy does, then do the trials that are left."""
-        for card, (owner, name) in self.made().items():
+        for owner, name in set(self.made().values()):
             if owner == self.owner:
-                self.destroy(card, name)
+                self.destroy(next(card for card in (*CARDS, *JOINT) if self.name(card) == name), name)
         while size(self.journal_path) < self.options.trials:
             self.trial()
 
     def trial(self) -> None:
         """One update, and the destroy after it; one in ten ends early somewhere in between."""
-        wanted = self.dice.sample(CARDS, self.dice.randint(1, len(CARDS)))
+        # Of the two that share a group a plan may have one only: the other goes with it.
+        cards = (*CARDS, self.dice.choice(JOINT))
+        wanted = self.dice.sample(cards, self.dice.randint(1, len(cards)))
         plan = [demand(self.name(card), card) for card in wanted]
         claims, facts = self.look()
         self.pause()
@@ -167,6 +170,9 @@ class Claimant:
         return claims, self.facts()
 
     def facts(self) -> HostFacts:
+        cards: dict[tuple[str, str], list[str]] = {}
+        for card, who in self.made().items():
+            cards.setdefault(who, []).append(card)
         shown = [
             Domain.model_validate(
                 {
@@ -175,10 +181,10 @@ class Claimant:
                     "state": "running",
                     "cores": 1,
                     "memory": "1GiB",
-                    "hostdevs": [card, audio(card)],
+                    "hostdevs": [function for card in having for function in (card, audio(card))],
                 }
             )
-            for card, (owner, name) in self.made().items()
+            for (owner, name), having in cards.items()
         ]
         return EMPTY.model_copy(update={"domains": tuple(shown)})
 
@@ -199,14 +205,16 @@ class Claimant:
         draft.unlink(missing_ok=True)
         draft.write_text(f"{self.owner} {self.name(card)}")
         try:
-            os.link(draft, self.vms / card)
+            for each in sorted(together(card)):
+                os.link(draft, self.vms / each)
         except FileExistsError:
             self.note("!")
         draft.unlink()
 
     def destroy(self, card: str, name: str) -> None:
         """The VM first, then its lease."""
-        (self.vms / card).unlink(missing_ok=True)
+        for each in together(card):
+            (self.vms / each).unlink(missing_ok=True)
         self.file.give_back("ws", card, self.owner, name)
 
     def name(self, card: str) -> str:
@@ -225,6 +233,11 @@ class Claimant:
 
     def note(self, letters: str) -> None:
         os.write(self.journal, letters.encode())
+
+
+def together(card: str) -> tuple[str, ...]:
+    """Return the cards that a VM has with a card."""
+    return JOINT if card in JOINT else (card,)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from cluster.leases import claims as module
 from cluster.leases.claims import Claims
 from cluster.leases.text import dump
 from cluster.settings.model import Settings
-from tests.leases.lease_hosts import LIMITS, OVER, A, B, C, audio, demand, host, lease, vm
+from tests.leases.lease_hosts import JOINT, LIMITS, OVER, A, B, C, D, E, audio, demand, host, lease, moving, vm
 
 MINE = Update("this boot", 100, 1)
 RUNNING = Update("this boot", 200, 2)
@@ -174,6 +174,56 @@ def test_a_card_planned_twice_is_refused_the_second_time(file: LeaseFile) -> Non
     )
 
 
+def test_two_stacks_do_not_both_get_a_group_of_two_cards_though_each_names_the_other_one(file: LeaseFile) -> None:
+    """Neither has made its VM yet: only the leases can keep them apart."""
+    both = host(joint=JOINT)
+    opened(file, owner="cloud/dev").claim([demand("gpu-9", E)], {"ws": both}, LIMITS)
+    assert [(each.gpu, each.functions) for each in file.all()] == [(E, moving(E))]
+    (told,) = refused(file, both, plan=[demand("gpu-1", D)])
+    assert told.startswith(
+        f"vm gpu-1 (owner cloud/prod) wants GPU {D} of host ws with GPU {E} of its IOMMU group, which gpu-9 (owner"
+        " cloud/dev) holds since"
+    )
+    (told,) = refused(file, both, plan=[demand("gpu-1", E)])
+    assert f"wants GPU {E} of host ws, which gpu-9" in told
+
+
+def test_a_lease_from_before_leases_said_what_moves_along_stands_in_the_way_too(file: LeaseFile) -> None:
+    write(file, lease(E, "cloud/dev", "gpu-9", RUNNING))
+    (told,) = refused(file, host(joint=JOINT), plan=[demand("gpu-1", D)])
+    assert "which gpu-9 (owner cloud/dev) holds" in told
+
+
+def test_what_moves_with_a_leased_card_is_not_offered(file: LeaseFile) -> None:
+    # One card that is two GPUs to the system, as some are.
+    twin = A[:-1] + "1"
+    facts = host(cards=(A, twin, B, C))
+    devices = (*facts.iommu_groups[0].devices, *facts.iommu_groups[1].devices)
+    one = facts.iommu_groups[0].model_copy(update={"devices": tuple({each.address: each for each in devices}.values())})
+    gpus = tuple(gpu.model_copy(update={"iommu_group": 0}) if gpu.address == twin else gpu for gpu in facts.gpus)
+    facts = facts.model_copy(update={"gpus": gpus, "iommu_groups": (one, *facts.iommu_groups[2:])})
+    write(
+        file, replace(lease(A, "cloud/dev", "gpu-9", RUNNING), functions=(A, twin)), lease(B, "cloud/x", "y", RUNNING)
+    )
+    (told,) = refused(file, facts, plan=[demand("gpu-1", B)])
+    assert f"free on this host: {C} ({MODEL}); or wait" in told
+
+
+def test_a_vm_may_come_to_be_named_by_the_other_card_of_its_group(file: LeaseFile) -> None:
+    both = host(vm("gpu-1", "cloud/prod", D, E), joint=JOINT)
+    write(file, replace(lease(D, update=OVER), functions=moving(D)))
+    assert taken(file, both, [demand("gpu-1", E)]) == {
+        D: ("cloud/prod", "gpu-1", OVER),  # given back by its own deletion, in the same update
+        E: ("cloud/prod", "gpu-1", MINE),
+    }
+
+
+def test_a_lost_lease_comes_back_once_for_all_that_its_vm_has_of_a_group(file: LeaseFile) -> None:
+    both = host(vm("gpu-1", "cloud/prod", D, E), joint=JOINT)
+    assert taken(file, both, [demand("gpu-1", D)]) == {D: ("cloud/prod", "gpu-1", MINE)}
+    assert file.all()[0].functions == moving(D)
+
+
 def test_a_vm_of_ours_that_has_a_card_gets_its_lease_back(file: LeaseFile) -> None:
     assert taken(file, host(vm("gpu-1", "cloud/prod", A), vm("old", "cloud/prod", C)), [demand("gpu-1", A)]) == {
         A: ("cloud/prod", "gpu-1", MINE),
@@ -264,6 +314,23 @@ def prod_settings() -> Settings:
     from cluster.settings.load import from_file
 
     return from_file(Path(__file__).parents[2] / "Pulumi.prod.yaml")
+
+
+def test_a_lease_of_theirs_keeps_all_that_moves_with_its_card(prod_settings: Settings) -> None:
+    assert prod_settings.hpc is not None
+    siblings = {"siblings": moving(D)[1:]}
+    machines = tuple(
+        each.model_copy(update={"gpus": (each.gpus[0].model_copy(update={"address": D, **siblings}),)})
+        if each.gpus
+        else each
+        for each in prod_settings.machines
+    )
+    hpc = prod_settings.hpc.model_copy(update={"shares_gpus": True})
+    shares = prod_settings.model_copy(update={"hpc": hpc, "machines": machines})
+    theirs = replace(lease(E, "hpc", "hpc-1"), host="workstation", functions=moving(E))
+    assert D in limits_from(shares, [theirs])["workstation"].lent
+    old = replace(theirs, functions=())
+    assert D in limits_from(shares, [old])["workstation"].lent
 
 
 def test_a_sharing_cluster_is_known_by_the_settings_and_its_leases_by_the_file(prod_settings: Settings) -> None:

@@ -71,7 +71,7 @@ def test_a_held_card_is_refused_with_its_holder(leases: LeaseFile, owner: str, v
         '{"version": 1}',
         '{"version": 1, "leases": [{"gpu": "x"}]}',
         '{"version": 2, "leases": []}',
-        '{"version": 3, "leases": [], "seen": []}',
+        '{"version": 4, "leases": [], "seen": []}',
         "\x00",
     ],
 )
@@ -300,14 +300,14 @@ def test_a_file_behind_a_link_stays_behind_it(leases: LeaseFile, tmp_path: Path)
         LeaseFile(link.path, lock_seconds=0.05).take("ws", OTHER, "cloud/prod", "gpu-1")
 
 
-def test_a_file_of_version_1_is_written_as_version_2(leases: LeaseFile) -> None:
+def test_a_file_of_version_1_is_written_as_version_3(leases: LeaseFile) -> None:
     lease = {"host": "ws", "gpu": GPU, "owner": "cloud/prod", "vm": "gpu-1", "since": "then"}
     leases.path.parent.mkdir()
     leases.path.write_text(json.dumps({"version": 1, "leases": [lease]}))
     leases.take("ws", GPU, "cloud/prod", "gpu-1")
     assert json.loads(leases.path.read_text())["version"] == 1, "nothing changed"
     leases.take("ws", OTHER, "cloud/prod", "gpu-2")
-    assert json.loads(leases.path.read_text())["leases"][0] == {**lease, "update": None}
+    assert json.loads(leases.path.read_text())["leases"][0] == {**lease, "update": None, "functions": []}
 
 
 def test_a_transfer_is_one_write_and_may_be_repeated(leases: LeaseFile, monkeypatch: pytest.MonkeyPatch) -> None:
