@@ -74,7 +74,10 @@ def view(facts: HostFacts) -> HostView:
         for each in group.devices
     }
     devices |= {gpu.address: Device(gpu.address, gpu.vendor_device, gpu.driver) for gpu in facts.gpus}
-    return HostView(devices, {vm.name: vm.hostdevs for vm in facts.domains if vm.state != "shut-off"})
+    held = {
+        vm.name: vm.hostdevs if vm.attached is None else vm.attached for vm in facts.domains if vm.state != "shut-off"
+    }
+    return HostView(devices, held)
 
 
 def _unfound(hpc: Hpc, facts: Mapping[str, HostFacts]) -> list[str]:

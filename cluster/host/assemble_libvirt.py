@@ -58,13 +58,18 @@ def domains_of(sections: Sections, unknown: dict[str, str]) -> tuple[Domain, ...
     """
     told = {part: _names(sections, part) for part in ("active", "paused", "autostart")}
     running, paused, autostart = told.values()
+    inactive = dict(sections.named("inactive"))
 
     def parse(name: str, text: str) -> Domain:
         on: State = "running" if running is None or name in running else "shut-off"
         state: State = "paused" if paused and name in paused else on
-        return parse_domain(text, state, autostart is None or name in autostart)
+        return parse_domain(text, state, autostart is None or name in autostart, inactive.get(name))
 
     found = tuple(_listed(sections, "domains", "domain", "vm", parse, unknown))
+    for name in sorted((running or set()) - inactive.keys()):
+        why = sections.why_not(f"inactive {name}")
+        if not _is_gone(why):
+            unknown.setdefault("domains", f"vm {name}, as its next start will have it: {why}")
     _untold(sections, "domains", found, told, unknown)
     return found
 

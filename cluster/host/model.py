@@ -102,7 +102,12 @@ class Domain(Section):
     state: Literal["running", "paused", "shut-off"]
     cores: Annotated[int, Field(ge=1)]
     memory: MiB
-    hostdevs: tuple[PciAddress, ...] = ()
+    hostdevs: Annotated[
+        tuple[PciAddress, ...], Field(description="PCI functions that it has now or that its next start will take")
+    ] = ()
+    attached: Annotated[
+        tuple[PciAddress, ...] | None, Field(description="those that it has now; None: the same, or it is off")
+    ] = None
     autostart: bool = False
     uuid: str | None = None
     role: Annotated[str | None, Field(description="what it is in our cluster, from its metadata")] = None

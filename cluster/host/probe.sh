@@ -147,9 +147,14 @@ libvirt() {
   virsh_ask version version
   virsh_ask domains list --all --name
   virsh_ask active list --name
+  running=$(printf '%s\n' "$out" | sed 's/ *$//')
   virsh_ask paused list --state-paused --name
   virsh_ask autostart list --all --autostart --name
-  each list --all | while read -r one; do virsh_ask "domain $one" dumpxml "$one"; done
+  each list --all | while read -r one; do
+    virsh_ask "domain $one" dumpxml "$one"
+    # What runs may differ from what its next start will take: a device that was given or taken only now, or only then.
+    printf '%s\n' "$running" | grep -qxF -- "$one" && virsh_ask "inactive $one" dumpxml --inactive "$one"
+  done
   virsh_ask networks net-list --all --name
   virsh_ask active-networks net-list --name
   each net-list --all | while read -r one; do virsh_ask "network $one" net-dumpxml "$one"; done

@@ -75,6 +75,22 @@ def test_a_damaged_answer_of_libvirt_alone(data: st.DataObject) -> None:
     whole(assemble("h", Sections(read)))
 
 
+@pytest.mark.parametrize(
+    ("why", "known"),
+    [
+        ("error: failed to get domain 'hpc gpu 1'", True),  # it went meanwhile
+        ("virsh did not answer within 20 s", False),
+        (None, False),
+    ],
+)
+def test_what_a_running_vm_will_take_at_its_next_start_is_asked_for_or_not_known(why: str | None, known: bool) -> None:
+    told = without("inactive hpc gpu 1", why).unknown.get("domains")
+    if known:
+        assert told is None
+    else:
+        assert told == f"vm hpc gpu 1, as its next start will have it: {why or 'the host did not say'}"
+
+
 def without(part: str, why: str | None) -> HostFacts:
     """Return the facts of a host with running VMs and networks, of whose answer one part is missing."""
     sections = split(HYPERVISOR)

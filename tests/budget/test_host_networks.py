@@ -73,6 +73,8 @@ def test_a_whole_host_with_libvirt() -> None:
         ("scratch", False, True),
         ("/var/lib/libvirt", True, False),
     ]
+    theirs = next(domain for domain in facts.domains if domain.name == "hpc gpu 1")
+    assert (theirs.state, theirs.hostdevs, theirs.attached) == ("running", ("0000:61:00.0",), ())
     ours = next(domain for domain in facts.domains if domain.name == "gpu-1")
     assert (ours.owner, ours.role, ours.image, ours.shape) == (
         "cloud/prod",

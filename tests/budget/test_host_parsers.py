@@ -207,6 +207,20 @@ def test_sections() -> None:
     assert sections.why_not("x", "b") == "why not"
 
 
+def hostdevs(*slots: str) -> str:
+    addresses = (f"<address domain='0x0000' bus='0x{each}' slot='0x00' function='0x0'/>" for each in slots)
+    devices = "".join(f"<hostdev type='pci'><source>{each}</source></hostdev>" for each in addresses)
+    return f"<domain><name>n</name><memory>1048576</memory><vcpu>1</vcpu><devices>{devices}</devices></domain>"
+
+
+def test_a_running_vm_has_what_it_has_now_and_what_its_next_start_takes() -> None:
+    taken, given = parse_domain(hostdevs("41"), "running", inactive=hostdevs("61")), hostdevs("41", "61")
+    assert (taken.hostdevs, taken.attached) == (("0000:41:00.0", "0000:61:00.0"), ("0000:41:00.0",))
+    same = parse_domain(given, "running", inactive=hostdevs("61", "41"))
+    assert (same.hostdevs, same.attached) == (("0000:41:00.0", "0000:61:00.0"), None)
+    assert parse_domain(hostdevs("41"), "shut-off").attached is None
+
+
 def test_a_whole_workstation() -> None:
     facts = assemble("workstation", split(text("probe-workstation.txt")), "inference-cloud")
     assert (facts.cpu.cores, facts.cpu.threads, facts.cpu.virtualization) == (2, 4, True)

@@ -13,12 +13,13 @@ import pytest
 from cloudctl.exits import CannotTellError
 from cloudctl.flipping import devices, kube, outside
 from cloudctl.virsh import Virsh
-from cluster.flip import commands
+from cluster.flip import commands, scene
 from cluster.flip.devices import not_back, not_held
 from cluster.flip.journal import Identity, Journal, JournalFile, Restore, begun
 from cluster.flip.model import Card, Device, FlipError, HostView, Node, Service, Vm
 from cluster.flip.steps import HANDLERS
 from cluster.settings.model import Host
+from tests.flip import worlds
 from tests.flip.conftest import HOST, A, FlipProject
 from tests.flip.worlds import uri
 
@@ -78,6 +79,13 @@ KNOWN = Identity(functions={GPU: "10de:26b1", SOUND: "10de:22ba"})
 )
 def test_a_card_is_back(seen: HostView, driver: str | None, expected: list[str]) -> None:
     assert list(not_back(seen, CARD, KNOWN, driver)) == expected
+
+
+def test_what_a_running_vm_will_only_take_at_its_next_start_is_not_with_it_now() -> None:
+    facts = worlds.facts_of("ws", {"devices": worlds.devices([A]), "vms": {"hpc-1": worlds.vm(None, [A], "running")}})
+    assert scene.view(facts).holder(A) == "hpc-1"
+    domain = facts.domains[0].model_copy(update={"attached": ()})
+    assert scene.view(facts.model_copy(update={"domains": (domain,)})).holder(A) is None
 
 
 def test_a_function_that_vanished_before_the_card_was_looked_at_is_missed() -> None:

@@ -146,6 +146,16 @@ def test_everything_that_is_defined_is_read(furnished: None) -> None:
     assert not {"libvirt", "domains", "networks", "pools"} & facts.unknown.keys()
 
 
+def test_a_card_in_the_next_start_of_a_running_vm_is_held(furnished: None, tmp_path: Path) -> None:
+    """By virsh edit, or by a device that was only taken out of the running VM: what it has now does not show it."""
+    (tmp_path / "device.xml").write_text(HOSTDEV.format(0).replace("0x41", "0x61"))
+    virsh("attach-device", "hpc-1", str(tmp_path / "device.xml"), "--config")
+    facts = collect(HERE)
+    others = next(each for each in facts.domains if each.name == "hpc-1")
+    assert (others.state, others.hostdevs, others.attached) == ("running", ("0000:61:00.0",), ())
+    assert "domains" not in facts.unknown
+
+
 def test_our_own_volumes_count_nothing_as_taken(furnished: None) -> None:
     before = next(each for each in collect(HERE).pools if each.name == NAME).allocated
     virsh("vol-create-as", NAME, "large.raw", "300M", "--format", "raw")  # raw volumes are allocated at once
