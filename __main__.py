@@ -10,6 +10,7 @@ import pulumi_libvirt as libvirt
 from pulumi import ResourceOptions
 
 from cluster.budget import HostLimits, VmDemand, demands_from, judge, limits_from, refuse
+from cluster.flip.unfinished import unfinished
 from cluster.host.model import HostFacts
 from cluster.host.source import facts_for
 from cluster.leases.claims import Claims
@@ -74,11 +75,11 @@ def verdict(settings: Settings, owner: str) -> Plan:
     standing, digests = Standing.of(settings, pulumi.get_stack(), facts), image_digests(settings)
     planned = planned_vms(settings, pulumi.get_stack(), facts, digests)
     findings += [*pinning(settings, facts), *pins(settings, standing, digests), *quorum(settings, planned, standing)]
-    findings += upgrades(settings, pulumi.get_stack())
+    findings += [*upgrades(settings, pulumi.get_stack()), *unfinished(settings, pulumi.get_stack())]
     warn(findings)
     refuse(findings)
     if not pulumi.runtime.is_dry_run():
-        claims.claim(demands, facts, limits)
+        claims.claim(demands, facts, limits, lambda: unfinished(settings, pulumi.get_stack()))
         standing.record(settings, planned)
     return Plan(facts, limits, demands, standing, planned)
 

@@ -10,6 +10,7 @@ from cloudctl import live, project
 from cloudctl.exits import CannotTellError, RefusedError
 from cluster.budget import sharer_of
 from cluster.budget.sharing import FLIP
+from cluster.flip.unfinished import unfinished
 from cluster.host.model import HostFacts
 from cluster.leases import Book, Lease, LeaseFile
 from cluster.leases.differences import lease_state
@@ -74,6 +75,13 @@ def refuse_lent(settings: Settings, machines: Collection[str]) -> None:
     ]
     if lent:
         raise RefusedError(f"{'; '.join(lent)}; take it back, which starts the machines as well: {FLIP}")
+
+
+def refuse_unfinished(chosen: project.Stack) -> None:
+    """Raise RefusedError while a flip of the stack is open: it has stopped machines, or is about to."""
+    found = unfinished(chosen.settings(), chosen.name, project.root())
+    if found:
+        raise RefusedError("; ".join(str(each) for each in found))
 
 
 def look(chosen: project.Stack, host: str, gpu: str, host_file: list[Path] | None) -> Found:

@@ -25,8 +25,8 @@ def start(
     """Start a stack, or its stopped machines.
 
     If every machine of the stack is there and some are off, those that are off are started through libvirt, control
-    planes first, and Pulumi is not called; refused while the HPC cluster holds the lease on one of their GPUs.
-    Otherwise this runs
+    planes first, and Pulumi is not called; refused while the HPC cluster holds the lease on one of their GPUs, and
+    while a flip is not through. Otherwise this runs
     pulumi up --policy-pack policies, which previews, asks and then changes. With --dry-run: the preview only.
     Where that fails, each cause follows in three lines: what failed, why, what to do (see cloudctl explain).
 
@@ -48,6 +48,7 @@ def start(
     if not off:
         console.say(f"every machine of {chosen.name} is on")
         raise typer.Exit(_up(chosen, settings, yes=yes, dry_run=dry_run))
+    gpu_leases.refuse_unfinished(chosen)
     gpu_leases.refuse_lent(settings, off)
     if dry_run:
         console.say(f"would start, control planes first: {', '.join(off)}")

@@ -90,6 +90,13 @@ class JournalFile(journal.JournalFile[Journal]):
     kind = Journal
     whose = "a flip"
 
+    def restore(self, before: Journal | None) -> None:
+        """Put back what stood there before a flip that did nothing."""
+        if before is None:
+            self.path.unlink(missing_ok=True)
+        else:
+            self.save(before)
+
     def _busy(self, rest: str) -> FlipError:
         return FlipError(f"another flip of this stack {rest}")
 

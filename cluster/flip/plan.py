@@ -13,6 +13,11 @@ from cluster.flip.model import GIVER, TAKER, Card, FlipError, Scene, Target, Vm
 from cluster.settings.model import Hpc
 
 
+def at_work(update: str) -> str:
+    """Return what forbids a flip while an update is at work."""
+    return f"{update} is at work, and may be making VMs with these GPUs; wait for its end"
+
+
 @dataclass(frozen=True)
 class Patience:
     """How long each kind of waiting lasts at most, in seconds."""
@@ -76,6 +81,8 @@ class Planner:
     # ---- what forbids it --------------------------------------------------------------------------------------------
 
     def _forbidden(self, scene: Scene, target: Target, journal: Journal | None) -> Iterator[str]:
+        for update in scene.updates:
+            yield at_work(update)
         if not scene.cards:
             yield (
                 f"no GPU is defined both by a VM of {scene.owner} and by one of {scene.hpc}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.budget.demand import GpuDemand, VmDemand
-from cluster.budget.errors import GPUAlreadyAllocatedError
+from cluster.budget.errors import GPUAlreadyAllocatedError, refuse
 from cluster.budget.findings import Finding
 from cluster.budget.gpus import Free, functions_of, group_functions, held
 from cluster.budget.identity import identity
@@ -65,15 +65,25 @@ class Claims:
         return found + self._told(self.book, by_lease, demands, facts, limits)
 
     def claim(
-        self, demands: Sequence[VmDemand], facts: Mapping[str, HostFacts], limits: Mapping[str, HostLimits]
+        self,
+        demands: Sequence[VmDemand],
+        facts: Mapping[str, HostFacts],
+        limits: Mapping[str, HostLimits],
+        at_last: Callable[[], Sequence[Finding]] = list,
     ) -> None:
         """Take all GPUs of the plan in one step, and note which cards they are.
 
+        ``at_last`` is asked under the lock for what has come to forbid the update meanwhile.
         Raises GPUAlreadyAllocatedError with every conflict, if there is any: then nothing is taken.
         """
         if not any(demand.gpus for demand in demands):
             return
-        self.file.change(lambda book: self._step(book, demands, facts, limits))
+
+        def step(book: Book) -> Book:
+            refuse(at_last())
+            return self._step(book, demands, facts, limits)
+
+        self.file.change(step)
 
     def _step(
         self,

@@ -13,8 +13,8 @@ from filelock import FileLock, Timeout
 from cluster.budget.errors import GPUAlreadyAllocatedError
 from cluster.leases import text
 from cluster.leases.book import Book, HeldError, Lease
-from cluster.leases.update import running_update
-from cluster.leases.words import leased
+from cluster.leases.update import running_update, state_of
+from cluster.leases.words import leased, updating
 from cluster.problems import InputError, Problem
 from cluster.types import parse_pci
 
@@ -117,11 +117,14 @@ class LeaseFile:
         ``functions`` are all that move with the card, for a lease that does not say it.
 
         The new lease says who may run and belongs to no update. Raises GPUAlreadyAllocatedError where a third VM has
-        it.
+        it, or where the update that it was taken under still runs: that may be making the giver this moment.
         """
         lease = Lease(host, parse_pci(gpu), *taker, now(), functions=functions)
 
         def step(book: Book) -> Book:
+            held = book.of(*lease.card)
+            if held and held.holder != lease.holder and held.update and state_of(held.update) == "running":
+                raise GPUAlreadyAllocatedError([updating(held)])
             try:
                 return book.transfer(giver, lease)
             except HeldError as error:

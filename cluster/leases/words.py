@@ -44,6 +44,16 @@ def leased(
     return Finding("gpu-leased", "refuse", held.host, vm, message, f"{other}; or {_way_out(held, evidence)}")
 
 
+def updating(held: Lease) -> Finding:
+    """Return the refusal to take a lease from the update that is at work for it."""
+    process = held.update.pid if held.update else "?"
+    message = (
+        f"GPU {held.gpu} of host {held.host} is leased to {held.vm} (owner {held.owner}), for which an update is at"
+        f" work (process {process})"
+    )
+    return Finding("gpu-leased", "refuse", held.host, held.vm, message, "wait for its end, and run again")
+
+
 def _way_out(held: Lease, evidence: Evidence | None) -> str:
     """Return how the card of a lease becomes free."""
     if evidence is not None and held.owner == evidence.sharer:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cluster.flip.journal import Journal, JournalFile
 from cluster.flip.mode import mode, mode_of
-from cluster.flip.model import OTHER, TAKER, Target
+from cluster.flip.model import OTHER, TAKER, FlipError, Target
 from cluster.flip.plan import Planner
 from cluster.flip.run import Flip
 from cluster.leases import Book, Lease
@@ -104,6 +104,11 @@ class MemoryJournal(JournalFile):
         self._world.tick("before journal")
         self._text = journal.model_dump_json()
         self._world.tick("after journal")
+
+    def restore(self, before: Journal | None) -> None:
+        if before:
+            self.save(before)
+        self._text = before.model_dump_json() if before else ""
 
 
 def flip(world: ModelWorld, journal: MemoryJournal, target: Target, kill_at: int | None = None) -> bool:
@@ -196,6 +201,19 @@ def a_world() -> ModelWorld:
     services["model-0"]["loading"] = 0
     leases = tuple(Lease("ws", mine[0], OWNER, name, "before") for name, mine in cloud.items())
     return ModelWorld(worlds.settings({"ws": cloud}), standin, Book(leases))
+
+
+def test_an_update_that_begins_in_the_same_moment_goes_first() -> None:
+    """It looked before the flip wrote its journal, and has its leases when the flip looks again."""
+    world = a_world()
+    before, file = worlds.snapshot(world.standin), MemoryJournal(world)
+    world.at_work = ("an update of this stack (process 7)",)
+    with pytest.raises(FlipError, match=r"an update of this stack \(process 7\) is at work.*\nnothing was touched"):
+        flip(world, file, "train")
+    assert file.load() is None
+    assert world.standin.data == before
+    world.at_work = ()
+    assert flip(world, file, "train")
 
 
 def test_two_cards_of_one_group_go_as_one() -> None:

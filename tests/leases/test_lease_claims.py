@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.budget import GPUAlreadyAllocatedError, HostLimits, VmDemand, limits_from
+from cluster.budget import Finding, GPUAlreadyAllocatedError, HostLimits, VmDemand, limits_from
 from cluster.host.model import HostFacts
 from cluster.leases import Book, Lease, LeaseFile, Seen, Update
 from cluster.leases import claims as module
@@ -276,6 +276,15 @@ def test_a_lease_of_theirs_stands_whatever_libvirt_defines(file: LeaseFile, defi
     with pytest.raises(GPUAlreadyAllocatedError, match="or take it back: cloudctl flip serve"):
         claims.claim([demand("gpu-1", A)], {"ws": host(*vms)}, SHARES)
     assert file.all() == (lease(A, "hpc", "hpc-1"),)
+
+
+def test_what_forbids_it_at_the_last_moment_leaves_the_file_alone(file: LeaseFile) -> None:
+    late = [Finding("flip-open", "refuse", "ws", None, "a flip to train was begun", "go on with it")]
+    with pytest.raises(GPUAlreadyAllocatedError, match="a flip to train was begun; go on with it"):
+        opened(file).claim(PLAN, {"ws": host()}, LIMITS, lambda: late)
+    assert file.all() == ()
+    opened(file).claim(PLAN, {"ws": host()}, LIMITS, list)
+    assert len(file.all()) == 2
 
 
 def test_what_was_seen_is_noted_with_the_claim_and_refuses_the_next_one(file: LeaseFile) -> None:

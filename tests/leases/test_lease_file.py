@@ -15,7 +15,8 @@ import pytest
 from filelock import FileLock
 
 from cluster.budget import GPUAlreadyAllocatedError
-from cluster.leases import Book, Lease, LeaseFile
+from cluster.leases import Book, Lease, LeaseFile, Update
+from cluster.leases import file as module
 from cluster.leases.text import dump, parse
 from cluster.problems import InputError
 
@@ -308,6 +309,20 @@ def test_a_file_of_version_1_is_written_as_version_3(leases: LeaseFile) -> None:
     assert json.loads(leases.path.read_text())["version"] == 1, "nothing changed"
     leases.take("ws", OTHER, "cloud/prod", "gpu-2")
     assert json.loads(leases.path.read_text())["leases"][0] == {**lease, "update": None, "functions": []}
+
+
+def test_no_lease_is_taken_from_an_update_at_work(leases: LeaseFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_work = Update("this boot", 7, 7)
+    monkeypatch.setattr(module, "running_update", lambda: at_work)
+    leases.take("ws", GPU, "cloud/prod", "gpu-1")
+    for state, taken in (("running", False), ("unknown", True)):
+        monkeypatch.setattr(module, "state_of", {at_work: state}.get)
+        if taken:
+            leases.transfer("ws", GPU, ("cloud/prod", "gpu-1"), ("hpc", "hpc-1"))
+        else:
+            with pytest.raises(GPUAlreadyAllocatedError, match=r"an update is at work \(process 7\); wait for its end"):
+                leases.transfer("ws", GPU, ("cloud/prod", "gpu-1"), ("hpc", "hpc-1"))
+        assert [lease.holder for lease in leases.all()] == [("hpc", "hpc-1") if taken else ("cloud/prod", "gpu-1")]
 
 
 def test_a_transfer_is_one_write_and_may_be_repeated(leases: LeaseFile, monkeypatch: pytest.MonkeyPatch) -> None:
