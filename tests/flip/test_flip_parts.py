@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +119,30 @@ def test_devices_of_a_far_host_by_its_libvirt(project: FlipProject) -> None:
     }
     assert seen.holder(GPU) == "gpu-1"
     assert seen.holder("0000:99:00.0") is None
+
+
+def broken(words: Sequence[str], said: str) -> Virsh:
+    """Return a virsh that refuses a command with some words, and does the others."""
+
+    def run(command: Sequence[str], **more: Any) -> subprocess.CompletedProcess[str]:
+        if set(words) <= set(command):
+            return subprocess.CompletedProcess(command, 1, "", f"error: {said}\n")
+        return subprocess.run(command, **more)
+
+    return Virsh(run)
+
+
+def test_a_vm_that_cannot_be_read_is_not_one_that_holds_nothing(project: FlipProject) -> None:
+    here = Host(name=HOST, uri=uri(HOST))
+    with pytest.raises(CannotTellError, match="dumpxml gpu-1 failed: error: cannot acquire state change lock"):
+        devices.view(here, [GPU], broken(["dumpxml", "gpu-1"], "cannot acquire state change lock"))
+    gone = devices.view(here, [GPU], broken(["dumpxml", "gpu-1"], "failed to get domain 'gpu-1'"))
+    assert gone.holder(GPU) is None
+
+
+def test_a_device_that_cannot_be_read_is_not_one_that_is_gone(project: FlipProject) -> None:
+    with pytest.raises(CannotTellError, match="nodedev-dumpxml pci_0000_41_00_0 failed: error: Disconnected"):
+        devices.view(Host(name=HOST, uri=uri(HOST)), [GPU], broken(["nodedev-dumpxml"], "Disconnected from qemu"))
 
 
 @pytest.mark.parametrize("status", [0, 255])
