@@ -14,6 +14,7 @@ from cluster.flip.unfinished import unfinished
 from cluster.host.model import HostFacts
 from cluster.host.source import facts_for
 from cluster.leases.claims import Claims
+from cluster.leaving import consent, leaving_folder
 from cluster.quorum import pins, quorum
 from cluster.render.domain_xml import Definition
 from cluster.settings.load import from_pulumi
@@ -81,6 +82,7 @@ def verdict(settings: Settings, owner: str) -> Plan:
     if not pulumi.runtime.is_dry_run():
         claims.claim(demands, facts, limits, lambda: unfinished(settings, pulumi.get_stack()))
         standing.record(settings, planned)
+        consent(leaving_folder(settings, pulumi.get_stack()), settings.kubernetes.expendable)
     return Plan(facts, limits, demands, standing, planned)
 
 

@@ -10,6 +10,7 @@ import pulumi
 import pulumi_libvirt as libvirt
 from pulumi_command import local
 
+from cluster.leaving import Member, dump_members, leaving_folder
 from cluster.render.domain_xml import Definition, domain_xslt
 from cluster.render.inventory import ssh_jump
 from cluster.settings import model
@@ -37,7 +38,8 @@ class MachineArgs:
 
     ``stays``: a VM stands that is as planned but for its size. ``stays_on_disk``: its disk is from the image planned.
     ``made`` says which making of the VM, and so of its disk, this is. ``leases`` are waited for and carry no value.
-    ``after`` is the control plane before this one: sizes are changed one after the other.
+    ``after`` is the control plane before this one: sizes are changed one after the other. ``members`` are all control
+    planes.
     """
 
     settings: model.Settings
@@ -53,6 +55,7 @@ class MachineArgs:
     stays: bool = False
     stays_on_disk: bool = True
     after: Sequence[pulumi.Resource] = ()
+    members: Sequence[Member] = ()
 
 
 class Machine(TaskComponent):
@@ -85,6 +88,8 @@ class Machine(TaskComponent):
         domain = self._domain(args, self._root(args).id, console)
         self.domain_id = domain.id
         self.ready = self._ready(args, domain.id, self._size(args, domain.id).stdout)
+        if machine.role == "control-plane":
+            self._quorum(args, domain.id)
         self.register_outputs({"domainId": self.domain_id, "ready": self.ready.stdout})
 
     def _root(self, args: MachineArgs) -> libvirt.Volume:
@@ -176,6 +181,19 @@ class Machine(TaskComponent):
             opts=self.child(),
         )
 
+    def _quorum(self, args: MachineArgs, domain_id: pulumi.Input[str]) -> local.Command:
+        folder = leaving_folder(args.settings, pulumi.get_stack())
+        return local.Command(
+            f"{args.machine.name}-quorum",
+            create=script("quorum", "stays"),
+            delete=script("quorum", "goes"),
+            environment={**_who(args), "MEMBERS": dump_members(args.members), "LEAVING": str(folder)},
+            # By nothing but the VM, whose id every making has: it may only be deleted where the VM is about to be.
+            triggers=[domain_id],
+            # The note that the VM goes is taken back once the VM can be used; and it is deleted before anything else.
+            opts=self.child(depends_on=[self.ready], delete_before_replace=True),
+        )
+
 
 @dataclass(frozen=True)
 class MachinePoolArgs:
@@ -208,6 +226,10 @@ class MachinePool(TaskComponent):
         props = {"vms": [machine.name for machine in args.settings.machines]}
         super().__init__("cloud:kubernetes:MachinePool", name, "CLOUD-2.1", props, opts)
         self.machines, self.nodes, self.made = {}, {}, {}
+        planes = args.settings.by_role("control-plane")
+        self._members = [
+            Member(each.name, args.vms[each.name].uuid, args.settings.host_of(each).uri) for each in planes
+        ]
         after: list[pulumi.Resource] = []
         for machine in args.settings.machines:
             control_plane = machine.role == "control-plane"
@@ -240,6 +262,7 @@ class MachinePool(TaskComponent):
                 stays=there is not None and (there.image, there.shape) == (vm.image, vm.shape),
                 stays_on_disk=not other_disk,
                 after=after,
+                members=self._members,
             ),
             self.child(),
         )

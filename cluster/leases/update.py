@@ -47,6 +47,14 @@ def running_update(proc: Path = PROC) -> Update | None:
     return found
 
 
+def command_line(update: Update, proc: Path = PROC) -> list[str]:
+    """Return the words that an engine was started with; none where they cannot be read."""
+    try:
+        return (proc / str(update.pid) / "cmdline").read_text(errors="replace").rstrip("\0").split("\0")
+    except OSError:
+        return []
+
+
 def state_of(update: Update, proc: Path = PROC) -> State:
     """Return whether an update still runs; unknown where its processes cannot be seen from here.
 

@@ -119,7 +119,7 @@ class Command(Plugin):
             from lab.plugins.command_played import played
 
             environment = given.get("environment") or {}
-            said = effect(self.store, self.config, str(text), environment) if word != "delete" else None
+            said = effect(self.store, self.config, str(text), environment, deleting=word == "delete")
             return {**outputs, "stdout": played(self.config, op.name) if said is None else said, "stderr": ""}
         request = _request(str(text), given, earlier)
         if op.kind == LOCAL:

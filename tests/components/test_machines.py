@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,24 @@ def test_size_before_ready_and_the_console_goes_after_the_vm(up: Plan) -> None:
     assert up["box-pool"].urn in up["gpu-1-console"].dependencies
     # Only once the engine has deleted the VM may a definition go that was never started.
     assert up["gpu-1-console"].inputs["delete"] == up["gpu-1-console"].inputs["create"] + " gone"
+
+
+def test_a_control_plane_is_asked_for_right_before_it_goes(tmp_path: Path) -> None:
+    found = plan(program(vms.stack(tmp_path)))
+    guards = {each.name for each in found.resources.values() if each.name.endswith("-quorum")}
+    assert guards == {"control-1-quorum", "control-2-quorum", "control-3-quorum"}
+    guard = found["control-2-quorum"]
+    # Deleted before the VM and all that belongs to it, and made once the VM can be used.
+    assert {domain(found, "control-2").urn, found["control-2-ready"].urn} <= set(guard.dependencies)
+    # By nothing but the VM: a deletion for any other reason would count as the VM's.
+    assert guard.inputs["triggers"] == found["control-2-size"].inputs["triggers"][:1]
+    assert guard.request.deleteBeforeReplace
+    assert [each["name"] for each in json.loads(guard.inputs["environment"]["MEMBERS"])] == [
+        "control-1",
+        "control-2",
+        "control-3",
+    ]
+    assert guard.inputs["environment"]["LEAVING"] == str(tmp_path / "prod" / "leaving")
 
 
 def test_control_planes_get_their_sizes_one_after_the_other_and_workers_do_not_wait(tmp_path: Path) -> None:
