@@ -16,6 +16,7 @@ from cluster.render.inventory import ssh_jump
 from cluster.settings import model
 from cluster.standing import Standing, ready_mark
 from cluster.types import BYTES_PER_MIB, host_cpus
+from cluster.upgrades import NOTE
 from cluster.vm import image_kind
 from components.base import TaskComponent, run_dir, script
 from components.foundation import Host
@@ -88,7 +89,7 @@ class Machine(TaskComponent):
         domain = self._domain(args, self._root(args).id, console)
         self.domain_id = domain.id
         self.ready = self._ready(args, domain.id, self._size(args, domain.id).stdout)
-        if machine.role == "control-plane":
+        if _is_plane(machine):
             self._quorum(args, domain.id)
         self.register_outputs({"domainId": self.domain_id, "ready": self.ready.stdout})
 
@@ -176,6 +177,7 @@ class Machine(TaskComponent):
                 "READY_TIMEOUT": str(600 * _slowness(args)),
                 # Another size is a restart, or a larger disk: wait again.
                 "SIZE": size,
+                **({"KUBERNETES": f"{run_dir(pulumi.get_stack())}/{NOTE}"} if _is_plane(args.machine) else {}),
             },
             triggers=[domain_id, args.made],
             opts=self.child(),
@@ -232,9 +234,8 @@ class MachinePool(TaskComponent):
         ]
         after: list[pulumi.Resource] = []
         for machine in args.settings.machines:
-            control_plane = machine.role == "control-plane"
-            made = self._add(args, machine, after if control_plane else [])
-            if control_plane:
+            made = self._add(args, machine, after if _is_plane(machine) else [])
+            if _is_plane(machine):
                 after = [made.ready]
         marks = [_made(args, machine) for machine in args.settings.machines]
         for (vm, made), mark in zip(self.machines.items(), marks, strict=True):
@@ -274,6 +275,10 @@ class MachinePool(TaskComponent):
             "gpus": [gpu.address for gpu in machine.gpus],
         }
         return made
+
+
+def _is_plane(machine: model.Machine) -> bool:
+    return machine.role == "control-plane"
 
 
 def _once_ready(machine: Machine, mark: str) -> pulumi.Output[str]:

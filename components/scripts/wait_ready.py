@@ -1,7 +1,9 @@
 """Wait until a VM can be used: SSH answers with our key, cloud-init is through without error, the clock is right.
 
 Environment: VM, UUID, URI, POOL, ADDRESS, SSH_USER, SSH_KEY, KNOWN_HOSTS, MADE (which making of the VM this is),
-READY_MARK (file that notes that this making was ready); SSH_JUMP (optional), READY_TIMEOUT (seconds, default 600).
+READY_MARK (file that notes that this making was ready); SSH_JUMP (optional), READY_TIMEOUT (seconds, default 600);
+KUBERNETES (of a control plane: the file that notes which Kubernetes was installed; where it is there, a node that has
+Kubernetes is only ready once its API is, and etcd with it).
 
 What only deserves a remark is printed with the success. An error comes with the VM's state and the end of its serial
 console, since a VM that does not get as far as SSH tells its troubles there.
@@ -16,13 +18,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.scripts import known_hosts
+from components.scripts import api, known_hosts
 from components.scripts.tools import Done, ScriptError, Tools, Virsh, carry_out
 
 CLOCK_S = 5.0
 """How far the VM's clock may be from this machine's: a cluster's certificates bear more, etcd's logs do not."""
 
 CLOCK_PATIENCE_S = 120.0
+API_PATIENCE_S = 300.0
 LINES = 20
 """How much of the console an error shows."""
 
@@ -175,6 +178,22 @@ class Wait:
         there = float(match[1])
         return there - after if there > after else min(there - before, 0.0)
 
+    def kubernetes(self) -> None:
+        """Return once the API on this node is well, etcd with it; at once where the node has none yet.
+
+        Else the next control plane would be restarted while etcd still counts on this one.
+        """
+        patience = max(self.left, API_PATIENCE_S)
+        until = self.tools.elapsed() + patience
+        while wrong := api.trouble(self.login.run(api.ASK, 60)):
+            if self.tools.elapsed() >= until:
+                raise ScriptError(
+                    f"{self.virsh.vm}: its Kubernetes API is not well {patience:.0f} s after the VM was: {wrong}; the"
+                    " other control planes are left as they are; look there: sudo journalctl -u kubelet, sudo crictl ps"
+                    " -a (of k3s: sudo journalctl -u k3s); once that is mended, the update again"
+                )
+            self.tools.sleep(5)
+
     def fill_disk(self) -> list[str]:
         """Let the root file system fill the disk; return a remark where it grew, or does not grow."""
         before = self._root_mib()
@@ -208,6 +227,8 @@ def wait_ready(tools: Tools, environment: Mapping[str, str]) -> str:
         wait.clock()
         remarks += wait.fill_disk()
         remarks += wait.agent()
+        if (note := environment.get("KUBERNETES")) and Path(note).exists():
+            wait.kubernetes()
     except ScriptError as error:
         raise ScriptError(f"{error}{_scene(virsh, environment['POOL'])}") from None
     mark = Path(environment["READY_MARK"])

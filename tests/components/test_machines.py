@@ -64,6 +64,11 @@ def test_size_before_ready_and_the_console_goes_after_the_vm(up: Plan) -> None:
     assert up["gpu-1-console"].inputs["delete"] == up["gpu-1-console"].inputs["create"] + " gone"
 
 
+def test_a_control_plane_waits_for_its_api_where_there_is_a_cluster(up: Plan) -> None:
+    assert up["control-1-ready"].inputs["environment"]["KUBERNETES"] == ".cloud/prod/kubernetes.json"
+    assert "KUBERNETES" not in up["gpu-1-ready"].inputs["environment"]
+
+
 def test_a_control_plane_is_asked_for_right_before_it_goes(tmp_path: Path) -> None:
     found = plan(program(vms.stack(tmp_path)))
     guards = {each.name for each in found.resources.values() if each.name.endswith("-quorum")}
