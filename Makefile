@@ -95,8 +95,8 @@ real:
 preview: real plugin ## real host: what would change, with the policy pack
 	@pulumi preview --stack $(STACK) --policy-pack policies
 
-up: real plugin ## real host: preview with the policy pack, ask, then change it
-	@pulumi up --stack $(STACK) --policy-pack policies
+up: real plugin ## real host: take up what a failed run left, preview with the policy pack, ask, then change it
+	@$(PY) -m cloudctl up --stack $(STACK)
 
 refresh: real plugin ## real host: compare the state with what is there
 	@pulumi refresh --stack $(STACK)

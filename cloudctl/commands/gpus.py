@@ -49,13 +49,16 @@ def gpus(
     from cloudctl.views import gpus as view
     from cluster.leases import LeaseFile
     from cluster.leases.update import ended
+    from cluster.standing import ready_mark
 
     chosen = project.choose(stack, config_file, lab=lab)
     settings = chosen.settings()
     book = LeaseFile(project.root() / settings.state).read()
     over = ended(book.leases)  # before the hosts are asked: what these updates made is there by then
     hosts = live.hosts(settings, host_file, need=("domains", "gpus"))
-    data = view.report(settings, hosts, book, over, chosen.owner)
+    marks = project.root() / ready_mark(settings, chosen.name, "")
+    ready = {path.name for path in marks.iterdir()} if marks.is_dir() else set()
+    data = view.report(settings, hosts, book, over, chosen.owner, ready)
     if json_:
         console.show_json(data)
     else:

@@ -98,7 +98,8 @@ def _own_pool(plan: HostPlan, pool: PoolFacts, path: str, virsh: str) -> Iterato
     if pool.active is False:
         start = f"{virsh} pool-start {pool.name} && {virsh} pool-autostart {pool.name}"
         message = f"storage pool {pool.name} of host {plan.host} is not active"
-        yield _finding(plan, "pool-inactive", message, f"start it: {start}")
+        again = f"if an earlier run failed while it made it: cloudctl up --stack {plan.owner.removeprefix('cloud/')}"
+        yield _finding(plan, "pool-inactive", message, f"start it: {start}; {again}, which does so itself")
 
 
 def _addresses(plan: HostPlan) -> Iterator[Finding]:

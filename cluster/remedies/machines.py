@@ -21,7 +21,7 @@ FAULTS = (
         "vm-running",
         r"domain is already (?:running|active)",
         "the VM is there already and runs, but the state does not know it: an earlier run was cut off",
-        "cloudctl recover --stack {stack} --strays, then run the same again",
+        "{again}",
     ),
     fault(
         "kvm-missing",

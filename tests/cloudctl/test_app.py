@@ -49,6 +49,7 @@ def test_the_commands_are_those_of_the_requirement() -> None:
             "config",
             "versions",
             "init",
+            "up",
             "start",
             "stop",
             "flip",

@@ -96,6 +96,13 @@ class Stage:
         command = [sys.executable, "-m", "cloudctl", *words]
         return subprocess.run(command, cwd=ROOT, env=self.place.environment(), capture_output=True, text=True)
 
+    def goes_on(self) -> str:
+        """Run the update as a person does after a failure, by ``cloudctl up`` alone, and return what it said."""
+        self.write()
+        done = self.cloudctl("up", "--stack", self.place.stack, "--yes")
+        assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+        return done.stderr
+
     def export(self) -> list[dict[str, Any]]:
         """Return the resources of the engine's state."""
         exported = json.loads(quiet(self.place, "stack", "export", "--stack", self.place.stack))
