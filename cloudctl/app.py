@@ -16,6 +16,7 @@ from cloudctl.commands import (
     flip,
     gpus,
     host,
+    images,
     init,
     models,
     models_oumi,
@@ -67,6 +68,7 @@ app.command("phases")(phases.phases)
 app.add_typer(host.app, name="host")
 app.add_typer(config.app, name="config")
 app.add_typer(versions.app, name="versions")
+app.command("images")(images.images)
 app.command("init")(init.init)
 app.command("up")(up.up)
 app.command("start")(power.start)

@@ -160,7 +160,7 @@ def test_a_pinned_vm_boots_from_the_earlier_image_which_stays_in_its_hosts_pool(
     wanted = vms.stack(tmp_path, planes=1, worker_1={"image": "0" * 12})
     found = plan(program(wanted, live(wanted)))
     copy = found["box-image-base-" + "0" * 12]
-    assert copy.inputs["source"] == f".cloud/prod/images/base-{'0' * 12}.qcow2"
+    assert copy.inputs["source"] == f".cloud/images/base-{'0' * 12}.qcow2"
     assert found["image-base"].urn not in copy.dependencies
     assert found["worker-1-root"].inputs["baseVolumeId"] == f"{copy.name}-id"
     assert found["control-1-root"].inputs["baseVolumeId"] != f"{copy.name}-id"

@@ -28,6 +28,8 @@ PLANES = ("control-1", "control-2", "control-3")
 class Stack:
     """A rehearsed stack whose file a test may change between runs."""
 
+    twin = DEFAULT_TWIN
+
     def __init__(self, folder: Path) -> None:
         self.place = Workspace("dev", folder / "lab")
         self.file = folder / "stack.yaml"
@@ -43,9 +45,13 @@ class Stack:
     def run(self, verb: str) -> Outcome:
         named = {key if ":" in key else f"{NAMESPACE}:{key}": each for key, each in self.config.items()}
         self.file.write_text(yaml.safe_dump({"config": named}, sort_keys=False))
-        prepare(self.place, DEFAULT_TWIN, None, 0.0, self.file)
+        prepare(self.place, self.twin, None, 0.0, self.file)
+        self.prepared()
         initialise(self.place)
         return run(self.place, verb)
+
+    def prepared(self) -> None:
+        """Change what the lab was told, before it runs."""
 
     def up(self) -> Outcome:
         outcome = self.run("up")

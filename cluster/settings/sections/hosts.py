@@ -112,3 +112,7 @@ class Images(Section):
         Literal["nvidia", "none"], Field(description="driver in the GPU worker image; none: the GPU operator brings it")
     ] = "nvidia"
     packer_accelerator: Literal["kvm", "tcg"] = "kvm"
+    folder: Annotated[
+        str,
+        Field(description="where built images lie on the machine that runs Pulumi, of all stacks together; by digest"),
+    ] = ".cloud/images"
