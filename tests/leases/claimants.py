@@ -23,9 +23,9 @@ from pathlib import Path
 
 from cluster.budget import GPUAlreadyAllocatedError
 from cluster.host.model import Domain, HostFacts
-from cluster.leases import LeaseFile
+from cluster.leases import LeaseFile, Update
 from cluster.leases.claims import Claims
-from cluster.leases.update import ended
+from cluster.leases.update import PLUGIN, ended, state_of
 from tests.leases.lease_hosts import CARDS, JOINT, LIMITS, audio, demand, host
 
 EMPTY = host(joint=JOINT)
@@ -61,7 +61,7 @@ class Herd:
         self.alive: dict[int, int] = {}
 
     def run(self) -> dict[str, int]:
-        """Return how many trials, wins, losses, takings of void leases, starts, kills and violations there were."""
+        """Return how many trials, wins, losses, takings of void leases, orphans, kills and violations there were."""
         starts = kills = 0
         waiting = set(range(self.options.claimants))
         while waiting or self.alive:
@@ -81,7 +81,7 @@ class Herd:
             else:
                 time.sleep(self.dice.random() / 100)
         text = "".join(self._journal(slot).read_text() for slot in range(self.options.claimants))
-        words = {"wins": "w", "losses": "l", "early": "e", "taken_void": "v", "violations": "!"}
+        words = {"wins": "w", "losses": "l", "early": "e", "taken_void": "v", "orphans": "o", "violations": "!"}
         found = {name: text.count(letter) for name, letter in words.items()}
         return {**found, "trials": sum(map(text.count, "wl")), "starts": starts, "kills": kills}
 
@@ -132,6 +132,8 @@ class Claimant:
 
     def run(self) -> None:
         """Clean up what an earlier life left, as a destroy does, then do the trials that are left."""
+        while any(each.owner == self.owner and each.update and running(each.update) for each in self.file.all()):
+            time.sleep(0.005)  # what its own earlier life left at work: a stack's next update comes later than that
         for owner, name in set(self.made().values()):
             if owner == self.owner:
                 self.destroy(next(card for card in (*CARDS, *JOINT) if self.name(card) == name), name)
@@ -156,6 +158,7 @@ class Claimant:
         self.note("w" + "v" * any(each.gpu in wanted for each in void))
         for card in wanted:
             self.maybe_end()
+            self.maybe_leave(card)
             self.make(card)
         self.pause()
         for card in wanted:
@@ -226,6 +229,20 @@ class Claimant:
             self.note("e")
             os._exit(0)
 
+    def maybe_leave(self, card: str) -> None:
+        """Die as an engine that is killed while its plugin makes a VM: the plugin goes on, and is soon done."""
+        if self.dice.random() < 0.03:
+            told, tell = os.pipe()
+            if os.fork():
+                os.read(told, 1)  # a real plugin has had its name for long
+                self.note("o")
+                os._exit(0)
+            Path("/proc/self/comm").write_text(PLUGIN[:15])
+            os.write(tell, b"!")
+            time.sleep(self.dice.random() / 20)
+            self.make(card)
+            os._exit(0)
+
     def pause(self) -> None:
         """Let others go first, often enough."""
         if self.dice.random() < 0.3:
@@ -233,6 +250,11 @@ class Claimant:
 
     def note(self, letters: str) -> None:
         os.write(self.journal, letters.encode())
+
+
+def running(update: Update) -> bool:
+    """Whether an update, or what it left, is at work."""
+    return state_of(update) == "running"
 
 
 def together(card: str) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ def proves(folder: Path, claimants: int, trials: int, kills: int) -> None:
     assert counts["wins"] > trials / 10
     assert counts["losses"] > trials / 10
     assert counts["taken_void"] > 0
+    assert counts["orphans"] > 0
     held = Counter(lease.card for lease in LeaseFile(folder / "state.json").all())
     assert not held or max(held.values()) == 1
 
