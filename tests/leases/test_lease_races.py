@@ -43,12 +43,12 @@ def proves(folder: Path, claimants: int, trials: int, kills: int) -> None:
 
 
 def test_no_card_ever_has_two_holders(tmp_path: Path) -> None:
-    proves(tmp_path / "run", claimants=4, trials=800, kills=24)
+    proves(tmp_path / "run", claimants=4, trials=600, kills=24)
 
 
 @pytest.mark.slow
 def test_no_card_ever_has_two_holders_in_a_long_run(tmp_path: Path) -> None:
-    proves(tmp_path / "run", claimants=8, trials=5000, kills=400)
+    proves(tmp_path / "run", claimants=8, trials=3500, kills=280)
 
 
 def test_without_the_lock_it_goes_wrong_and_is_seen(tmp_path: Path) -> None:
