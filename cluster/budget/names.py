@@ -108,12 +108,19 @@ def _addresses(plan: HostPlan) -> Iterator[Finding]:
         planned[plan.limits.api_address] = "network.api_address"
     stack = plan.owner.removeprefix("cloud/")
     ours = {mac_address(stack, demand.name) for demand in plan.demands}
+    standing = {
+        mac_address(stack, domain.name): domain.name for domain in plan.facts.domains if domain.owner == plan.owner
+    }
     for address, mac in plan.facts.answers.items():
         if address in planned and mac not in ours:
+            if leaving := standing.get(mac):
+                if address != plan.limits.api_address:  # which goes on to another of ours
+                    yield _handed_on(plan, address, planned[address].removeprefix("vm "), leaving)
+                continue
             setting = "network.api_address" if planned[address].startswith("network") else "machines[].address"
             message = (
                 f"address {address} of {planned[address]} answers on host {plan.host}'s network already: {mac} has it,"
-                " which is none of this stack's VMs"
+                " which is none of the VMs that this stack plans"
             )
             remedy = f"choose another {setting}, or find that machine and move it; look: ip neigh show to {address}"
             yield _finding(plan, "address-in-use", message, remedy)
@@ -121,6 +128,22 @@ def _addresses(plan: HostPlan) -> Iterator[Finding]:
         message = f"nobody could be asked whether the planned addresses are free on host {plan.host}'s network"
         why = plan.reason("answers")
         yield _finding(plan, "address-unasked", f"{message}: {why}", "mend that, or make sure of it by hand", warn=True)
+
+
+def _handed_on(plan: HostPlan, address: str, vm: str, leaving: str) -> Finding:
+    """Return the refusal of an address that one VM of the stack is to have and another one still has.
+
+    The engine makes what is new before it deletes what is not planned any more: both would answer there.
+    """
+    message = (
+        f"address {address} of vm {vm} is that of {leaving}, which is not planned any more and goes only after {vm} is"
+        f" made: in one update a VM is not renamed with its address"
+    )
+    remedy = (
+        f"give {vm} another machines[].address; or in two updates: first take {leaving} out, then add {vm}; its disk"
+        " does not come along"
+    )
+    return _finding(plan, "address-in-use", message, remedy)
 
 
 def _finding(plan: HostPlan, code: str, message: str, remedy: str, *, warn: bool = False) -> Finding:

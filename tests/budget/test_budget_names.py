@@ -9,7 +9,7 @@ import pytest
 
 from cluster.budget import Finding, HostLimits, VmDemand, judge, limits_from, refusals
 from cluster.host.assemble import assemble
-from cluster.host.model import HostFacts, NetworkFacts, Nic, PoolFacts
+from cluster.host.model import Domain, HostFacts, NetworkFacts, Nic, PoolFacts
 from cluster.host.sections import Sections
 from cluster.identity import libvirt_uuid, mac_address
 from cluster.settings.model import Settings
@@ -138,6 +138,27 @@ def test_our_own_vm_at_its_address_is_no_conflict(host: HostFacts, judged: Judge
         assert judged(host.model_copy(update={"answers": answers})) == []
     of_another_stack = {"192.168.200.11": mac_address("dev", "control-1")}
     assert only(judged(host.model_copy(update={"answers": of_another_stack})), "address-in-use")
+
+
+def test_a_vm_that_is_renamed_and_keeps_its_address_is_told_why_that_takes_two_updates(
+    host: HostFacts, judged: Judged, limits: HostLimits
+) -> None:
+    old = {"name": "control-0", "owner": f"cloud/{STACK}", "state": "running", "cores": 1, "memory": "1GiB"}
+    mac = mac_address(STACK, "control-0")
+    seen = host.model_copy(
+        update={"answers": {"192.168.200.11": mac}, "domains": (*host.domains, Domain.model_validate(old))}
+    )
+    found = only(judged(seen), "address-in-use")
+    assert found.message == (
+        "address 192.168.200.11 of vm control-1 is that of control-0, which is not planned any more and goes only after"
+        " control-1 is made: in one update a VM is not renamed with its address"
+    )
+    assert "first take control-0 out, then add control-1" in found.remedy
+    others = seen.model_copy(update={"domains": (Domain.model_validate({**old, "owner": "cloud/dev"}),)})
+    assert "none of the VMs that this stack plans" in only(judged(others), "address-in-use").message
+    # The API's address goes from one of our control planes to another by itself.
+    api = seen.model_copy(update={"answers": {"192.168.200.10": mac}})
+    assert judged(api, host=replace(limits, api_address="192.168.200.10")) == []
 
 
 def test_the_address_of_the_api_is_looked_at_too(host: HostFacts, judged: Judged, limits: HostLimits) -> None:
