@@ -39,8 +39,8 @@ class MachineArgs:
 
     ``stays``: a VM stands that is as planned but for its size. ``stays_on_disk``: its disk is from the image planned.
     ``made`` says which making of the VM, and so of its disk, this is. ``leases`` are waited for and carry no value.
-    ``after`` is the control plane before this one: sizes are changed one after the other. ``members`` are all control
-    planes.
+    ``after`` is the control plane before this one, or the worker that restarts before this one does: sizes are changed
+    one after the other. ``members`` are all control planes.
     """
 
     settings: model.Settings
@@ -159,6 +159,7 @@ class Machine(TaskComponent):
                 "DISK_MIB": str(int(machine.disk)),
                 "CPU_PINNING": pins,
                 "SHUTDOWN_TIMEOUT": str(300 * _slowness(args)),
+                **_cluster(args),
             },
             triggers=[domain_id, args.made],
             opts=self.child(depends_on=args.after),
@@ -177,6 +178,7 @@ class Machine(TaskComponent):
                 "READY_TIMEOUT": str(600 * _slowness(args)),
                 # Another size is a restart, or a larger disk: wait again.
                 "SIZE": size,
+                **_cluster(args),
                 **({"KUBERNETES": f"{run_dir(pulumi.get_stack())}/{NOTE}"} if _is_plane(args.machine) else {}),
             },
             triggers=[domain_id, args.made],
@@ -232,11 +234,12 @@ class MachinePool(TaskComponent):
         self._members = [
             Member(each.name, args.vms[each.name].uuid, args.settings.host_of(each).uri) for each in planes
         ]
-        after: list[pulumi.Resource] = []
+        after: dict[str, list[pulumi.Resource]] = {}
         for machine in args.settings.machines:
-            made = self._add(args, machine, after if _is_plane(machine) else [])
-            if _is_plane(machine):
-                after = [made.ready]
+            # Of the workers those that restart; new ones need not wait for each other.
+            turn = "control-plane" if _is_plane(machine) else "worker" if _restarts(args, machine) else machine.name
+            made = self._add(args, machine, after.get(turn, []))
+            after[turn] = [made.ready]
         marks = [_made(args, machine) for machine in args.settings.machines]
         for (vm, made), mark in zip(self.machines.items(), marks, strict=True):
             self.made[vm] = _once_ready(made, mark)
@@ -279,6 +282,17 @@ class MachinePool(TaskComponent):
 
 def _is_plane(machine: model.Machine) -> bool:
     return machine.role == "control-plane"
+
+
+def _restarts(args: MachinePoolArgs, machine: model.Machine) -> bool:
+    """Whether a VM stands and, as far as anyone can tell, will be restarted for another size."""
+    vm = args.standing.vm(args.settings.host_of(machine).name, machine.name)
+    return vm is not None and (vm.cores, vm.memory_mib) != (int(machine.cores), int(machine.memory))
+
+
+def _cluster(args: MachineArgs) -> dict[str, pulumi.Input[str]]:
+    """Return where the cluster can be asked about a worker, once there is one."""
+    return {} if _is_plane(args.machine) else {"KUBECONFIG_FILE": f"{run_dir(pulumi.get_stack())}/kubeconfig"}
 
 
 def _once_ready(machine: Machine, mark: str) -> pulumi.Output[str]:

@@ -3,7 +3,8 @@
 Environment: VM, UUID, URI, POOL, ADDRESS, SSH_USER, SSH_KEY, KNOWN_HOSTS, MADE (which making of the VM this is),
 READY_MARK (file that notes that this making was ready); SSH_JUMP (optional), READY_TIMEOUT (seconds, default 600);
 KUBERNETES (of a control plane: the file that notes which Kubernetes was installed; where it is there, a node that has
-Kubernetes is only ready once its API is, and etcd with it).
+Kubernetes is only ready once its API is, and etcd with it); KUBECONFIG_FILE (of a worker: pods that left it before a
+restart are let in again).
 
 What only deserves a remark is printed with the success. An error comes with the VM's state and the end of its serial
 console, since a VM that does not get as far as SSH tells its troubles there.
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.scripts import api, known_hosts
+from components.scripts.node import Node
 from components.scripts.tools import Done, ScriptError, Tools, Virsh, carry_out
 
 CLOCK_S = 5.0
@@ -229,6 +231,8 @@ def wait_ready(tools: Tools, environment: Mapping[str, str]) -> str:
         remarks += wait.agent()
         if (note := environment.get("KUBERNETES")) and Path(note).exists():
             wait.kubernetes()
+        if worker := Node.told(tools, environment):
+            remarks += worker.come_back()
     except ScriptError as error:
         raise ScriptError(f"{error}{_scene(virsh, environment['POOL'])}") from None
     mark = Path(environment["READY_MARK"])

@@ -64,6 +64,21 @@ def test_size_before_ready_and_the_console_goes_after_the_vm(up: Plan) -> None:
     assert up["gpu-1-console"].inputs["delete"] == up["gpu-1-console"].inputs["create"] + " gone"
 
 
+def test_of_the_workers_those_that_restart_do_so_one_after_the_other(tmp_path: Path) -> None:
+    sections = raw()
+    first = sections["machines"][1]
+    sections["machines"] += [{**first, "name": f"worker-{n}", "address": f"192.168.200.6{n}"} for n in (2, 3)]
+    wanted = settings({**sections, "state": str(tmp_path / "state.json")})
+    smaller: Any = {"cores": 1}
+    found = plan(program(wanted, live(wanted, worker_1=smaller, worker_3=smaller, gpu_1=None)))
+    assert found.depends("worker-3-size", "worker-1-ready")
+    for alone in ("worker-1-size", "worker-2-size", "gpu-1-size"):
+        assert not {name for name in up_to(found, alone) if name.endswith("-ready")}, alone
+    told = found["worker-1-size"].inputs["environment"]["KUBECONFIG_FILE"]
+    assert told == found["worker-1-ready"].inputs["environment"]["KUBECONFIG_FILE"] == ".cloud/prod/kubeconfig"
+    assert "KUBECONFIG_FILE" not in found["control-1-size"].inputs["environment"]
+
+
 def test_a_control_plane_waits_for_its_api_where_there_is_a_cluster(up: Plan) -> None:
     assert up["control-1-ready"].inputs["environment"]["KUBERNETES"] == ".cloud/prod/kubernetes.json"
     assert "KUBERNETES" not in up["gpu-1-ready"].inputs["environment"]
