@@ -43,6 +43,7 @@ def supply_props(
             "bridges": _bridges(facts, limits),
             **_networks(facts, owner, limits),
             "live": False,
+            "machine": (),
             "unknown": {path: why for path, why in facts.unknown.items() if not _of_the_moment(path)},
         }
     )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 from cluster.host.assemble_libvirt import domains_of, networks_of, pools_of
 from cluster.host.model import Cpu, GpuFacts, HostFacts
-from cluster.host.parse_libvirt import parse_capabilities, parse_nodedev, parse_version
+from cluster.host.parse_libvirt import parse_capabilities, parse_host_uuid, parse_nodedev, parse_version
 from cluster.host.parse_network import parse_answers, parse_routes
 from cluster.host.parse_nvidia import gpus_of, parse_nvidia_smi
 from cluster.host.parse_pci import PciFunction, groups_of, parse_lspci_names, parse_sysfs
 from cluster.host.parse_system import parse_cpuinfo, parse_memory, parse_nics
 from cluster.host.sections import Sections, attempt
 from cluster.types import mib
+
+_UUID = re.compile(r"[0-9a-f-]{36}")
 
 FAR = "only libvirt of this host can be asked, not its kernel; use a qemu+ssh:// URI"
 
@@ -44,11 +47,20 @@ def assemble(name: str, sections: Sections, pool: str = "") -> HostFacts:
         answers=parse_answers(sections.read.get("answers", "")),
         routes=parse_routes(sections.read.get("routes", "")),
         denied=sections.failed.get("manage"),
+        machine=_machine(sections),
         kernel=sections.read.get("kernel"),
         libvirt=library,
         qemu=emulator,
         unknown=unknown,
     )
+
+
+def _machine(sections: Sections) -> tuple[str, ...]:
+    """Return what tells the machine from others; each is unique by itself, and either may be missing."""
+    uuid = attempt(partial(parse_host_uuid, sections.read["capabilities"])) if "capabilities" in sections.read else None
+    boot = sections.read.get("boot", "").strip()
+    found = [f"boot {boot}"] if boot else []
+    return (f"libvirt {uuid}", *found) if uuid and _UUID.fullmatch(uuid) else tuple(found)
 
 
 def _network_reasons(sections: Sections, unknown: dict[str, str]) -> None:

@@ -142,6 +142,9 @@ class HostFacts(Section):
     denied: Annotated[
         str | None, Field(description="what libvirt says to this user's wish to change things; None: it may")
     ] = None
+    machine: Annotated[
+        tuple[str, ...], Field(description="what tells this machine from any other: libvirt's UUID of it, its boot id")
+    ] = ()
     kernel: str | None = None
     libvirt: str | None = None
     qemu: str | None = None

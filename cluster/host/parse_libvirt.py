@@ -157,6 +157,11 @@ def parse_capabilities(capabilities: str, nodeinfo: str) -> tuple[Cpu, int | Non
     return cpu, kib // 1024 or None
 
 
+def parse_host_uuid(capabilities: str) -> str | None:
+    """Return libvirt's UUID of its host from ``virsh capabilities``: the firmware's, or one that the daemon made up."""
+    return _text(xml_of(capabilities), "host/uuid") or None
+
+
 def _cores(root: ET.Element) -> int:
     """Return how many cores the topology of ``virsh capabilities`` lists; 0 where it lists none."""
     cpus = root.findall("host/topology/cells/cell/cpus/cpu")

@@ -55,6 +55,7 @@ link() { basename "$(readlink "$1" 2>/dev/null)" 2>/dev/null; }
 
 cpu() {
   text kernel "$(uname -r)"
+  ask boot cat /proc/sys/kernel/random/boot_id
   # The flags of one processor are those of all.
   text cpuinfo "$(awk '!/^flags/ || !seen++' /proc/cpuinfo | grep -E '^(processor|vendor_id|model name|physical id|core id|flags)' | sed 's/[[:space:]]*:/:/')"
   if [ -e /dev/kvm ]; then text kvm yes; else text kvm no; fi
@@ -145,6 +146,7 @@ libvirt() {
   # Reading is allowed to more users than changing: the update will need both.
   ask manage virsh -c "$uri" uri
   virsh_ask version version
+  virsh_ask capabilities capabilities
   virsh_ask domains list --all --name
   virsh_ask active list --name
   running=$(printf '%s\n' "$out" | sed 's/ *$//')
@@ -174,7 +176,6 @@ libvirt() {
 
 # What libvirt tells of a host that cannot be read otherwise.
 hardware_by_libvirt() {
-  virsh_ask capabilities capabilities
   virsh_ask nodeinfo nodeinfo
   virsh_ask nodedevs nodedev-list --cap pci
   timeout 20 virsh -r -c "$uri" nodedev-list --cap pci 2>/dev/null </dev/null | while read -r one; do

@@ -25,7 +25,7 @@ class Lease:
 
     ``update`` is None for a lease that was taken by hand, or that says which of two clusters may run. ``functions`` are
     all PCI functions that VFIO moves with the card, its own among them, maybe those of a second GPU in its IOMMU group;
-    empty where only the card was told.
+    empty where only the card was told. ``machine`` is what told the host from other machines, as in ``HostFacts``.
     """
 
     host: str
@@ -35,6 +35,7 @@ class Lease:
     since: str
     update: Update | None = None
     functions: tuple[str, ...] = ()
+    machine: tuple[str, ...] = ()
 
     @property
     def card(self) -> tuple[str, str]:
@@ -120,7 +121,12 @@ class Book:
         held = next((each for each in self.leases if each.card == lease.card), None)
         if held is None:
             return replace(self, leases=(*self.leases, lease))
-        again = replace(held, update=lease.update or held.update, functions=lease.functions or held.functions)
+        again = replace(
+            held,
+            update=lease.update or held.update,
+            functions=lease.functions or held.functions,
+            machine=lease.machine or held.machine,
+        )
         return self._replaced(held, again)
 
     def give_back(self, host: str, gpu: str, owner: str, vm: str) -> Book:
@@ -148,7 +154,7 @@ class Book:
         if held is not None and held.holder == giver != lease.holder:
             # The card that the lease is on, and all that moves with it, whichever of its functions was named.
             functions = held.functions or lease.functions
-            moved = replace(lease, gpu=held.gpu, functions=functions)
+            moved = replace(lease, gpu=held.gpu, functions=functions, machine=held.machine)
             # Of the giver's leases those go with it that keep a part of the same.
             theirs = [each for each in self.rivals(moved) if each.holder == giver and each != held]
             left = replace(self, leases=tuple(each for each in self.leases if each not in theirs))

@@ -18,7 +18,7 @@ from cluster.leases.book import Book, Lease, Seen, Update
 from cluster.leases.evidence import Conflict, Evidence, Wanted, claim
 from cluster.leases.file import LeaseFile, now
 from cluster.leases.update import ended, running_update
-from cluster.leases.words import leased
+from cluster.leases.words import leased, other_name
 from cluster.settings.model import Settings
 
 
@@ -60,6 +60,7 @@ class Claims:
         Cards that libvirt defines in another VM, or that the other cluster runs on, are the verdict's own findings.
         """
         found = identity(demands, facts, self.book.seen_by(self.owner), self.owner)
+        found += self._names(self.book, demands, facts)
         _, conflicts = self._claimed(self.book, demands, facts)
         by_lease = [each for each in conflicts if isinstance(each.holder, Lease) and each.holder.owner != self.sharer]
         return found + self._told(self.book, by_lease, demands, facts, limits)
@@ -92,16 +93,34 @@ class Claims:
         facts: Mapping[str, HostFacts],
         limits: Mapping[str, HostLimits],
     ) -> Book:
+        if names := self._names(book, demands, facts):
+            raise GPUAlreadyAllocatedError(names)
         taken, conflicts = self._claimed(book, demands, facts)
         if conflicts:
             raise GPUAlreadyAllocatedError(self._told(book, conflicts, demands, facts, limits))
         return taken.remember(self.owner, _looked_at(demands, facts, self.owner))
 
+    def _names(self, book: Book, demands: Sequence[VmDemand], facts: Mapping[str, HostFacts]) -> list[Finding]:
+        """Return a refusal for each host of the plan that the lease file knows by another name.
+
+        Leases of two names never meet, so both stacks would get the card.
+        """
+        evidence = self.evidence(facts)
+        hosts = dict.fromkeys(demand.host for demand in demands if demand.gpus)
+        told = ((host, evidence.elsewhere(book, host)) for host in hosts)
+        return [other_name(host, leases[0], self.owner) for host, leases in told if leases]
+
     def _claimed(
         self, book: Book, demands: Sequence[VmDemand], facts: Mapping[str, HostFacts]
     ) -> tuple[Book, list[Conflict]]:
         wanted = [
-            Wanted(demand.host, gpu.address, demand.name, functions_of(facts[demand.host], gpu))
+            Wanted(
+                demand.host,
+                gpu.address,
+                demand.name,
+                functions_of(facts[demand.host], gpu),
+                facts[demand.host].machine,
+            )
             for demand, gpu in _cards(demands)
             if demand.host in facts
         ]

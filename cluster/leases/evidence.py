@@ -54,6 +54,14 @@ class Evidence:
         stale = self.knows(lease.host) and lease.owner != self.sharer and self.vm_of(lease) is None
         return stale and (lease.update is None or lease.update in self.ended)
 
+    def elsewhere(self, book: Book, host: str) -> list[Lease]:
+        """Return the leases that hold something on a host's machine and call the host by another name."""
+        if host not in self.facts:
+            return []
+        same = set(self.facts[host].machine)
+        found = [each for each in book.leases if each.host != host and same & set(each.machine)]
+        return [each for each in found if not self.is_void(replace(each, host=host))]
+
     def sleeps(self, vm: Domain) -> bool:
         """Whether a VM's definition keeps nobody from its cards: one of the cluster that we share with, shut off."""
         return vm.owner is not None and vm.owner == self.sharer and vm.state == "shut-off"
@@ -67,6 +75,7 @@ class Wanted:
     gpu: str
     vm: str
     functions: tuple[str, ...]
+    machine: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,9 @@ def reconcile(book: Book, evidence: Evidence, owner: str, update: Update | None,
             for vm in evidence.vms_with(host, (gpu.address,)):
                 if vm.owner == owner:
                     functions = _moving(evidence.facts[host], gpu, vm)
-                    book = _adopted(book, evidence, Lease(host, gpu.address, owner, vm.name, now, update, functions))
+                    machine = evidence.facts[host].machine
+                    lease = Lease(host, gpu.address, owner, vm.name, now, update, functions, machine)
+                    book = _adopted(book, evidence, lease)
     return book
 
 
@@ -103,7 +114,9 @@ def claim(
     for each in wanted:
         rival: Domain | Lease | None = _rival(each, evidence, owner)
         try:
-            settled = settled.take(Lease(each.host, each.gpu, owner, each.vm, now, update, each.functions))
+            settled = settled.take(
+                Lease(each.host, each.gpu, owner, each.vm, now, update, each.functions, each.machine)
+            )
         except HeldError as error:
             rival = rival or error.lease
         if rival is not None:

@@ -12,7 +12,7 @@ from cluster.types import parse_pci
 
 VERSION = 3
 """Version 1 knew neither updates nor what was seen; its leases read as taken by hand. Version 2 did not say what moves
-with a card: its leases keep the card alone, until the next update of their stack."""
+with a card, nor which machine its host is: its leases keep the card alone, until the next update of their stack."""
 
 
 class NewerError(ValueError):
@@ -49,14 +49,15 @@ def parse(text: str) -> Book:
 
 def _lease(raw: object, version: int) -> Lease:
     keys = {"host", "gpu", "owner", "vm", "since"}
-    keys |= ({"update"} if version > 1 else set()) | ({"functions"} if version > 2 else set())
+    keys |= ({"update"} if version > 1 else set()) | ({"functions", "machine"} if version > 2 else set())
     fields = _fields(raw, keys, "a lease")
-    update, functions = fields.pop("update", None), fields.pop("functions", [])
+    update, functions, machine = fields.pop("update", None), fields.pop("functions", []), fields.pop("machine", [])
     told = _texts(fields)
     by = None if update is None else _update(update)
-    return Lease(
-        told["host"], told["gpu"], told["owner"], told["vm"], told["since"], by, _moving(functions, told["gpu"])
-    )
+    moving = _moving(functions, told["gpu"])
+    if not isinstance(machine, list) or not all(isinstance(each, str) for each in machine):
+        raise ValueError("machine is no list of texts")
+    return Lease(told["host"], told["gpu"], told["owner"], told["vm"], told["since"], by, moving, tuple(machine))
 
 
 def _moving(raw: object, gpu: str) -> tuple[str, ...]:

@@ -44,6 +44,20 @@ def leased(
     return Finding("gpu-leased", "refuse", held.host, vm, message, f"{other}; or {_way_out(held, evidence)}")
 
 
+def other_name(host: str, lease: Lease, owner: str) -> Finding:
+    """Return the refusal where the machine of a host is another host's in the lease file."""
+    whose = "this stack" if lease.owner == owner else lease.owner
+    message = (
+        f"host {host} is the machine that {whose} calls {lease.host} in the lease file ({lease.vm} holds GPU"
+        f" {lease.gpu} there): leases of two names never meet, and both would get the same cards"
+    )
+    remedy = (
+        f"call it {lease.host} here too (hosts[].name); or, if {lease.vm} is not to have its card any more, give that"
+        f" back first: {release_command(lease)}"
+    )
+    return Finding("gpu-leased", "refuse", host, None, message, remedy)
+
+
 def updating(held: Lease) -> Finding:
     """Return the refusal to take a lease from the update that is at work for it."""
     process = held.update.pid if held.update else "?"

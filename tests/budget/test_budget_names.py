@@ -140,6 +140,21 @@ def test_our_own_vm_at_its_address_is_no_conflict(host: HostFacts, judged: Judge
     assert only(judged(host.model_copy(update={"answers": of_another_stack})), "address-in-use")
 
 
+def test_two_hosts_that_are_one_machine_are_refused(host: HostFacts, limits: HostLimits) -> None:
+    one = host.model_copy(update={"machine": ("libvirt a", "boot 1")})
+    other = host.model_copy(update={"name": "same", "machine": ("libvirt made up anew", "boot 1")})
+    plan = [VmDemand("a", HOST, 1, 1024, {}), VmDemand("b", "same", 1, 1024, {})]
+    both = {HOST: limits, "same": limits}
+    found = [each for each in judge(plan, {HOST: one, "same": other}, both, "cloud/prod") if each.code == "host-twice"]
+    assert [each.message for each in found] == [
+        "hosts workstation and same are one machine (boot 1): its memory and GPUs would be given away twice"
+    ]
+    elsewhere = other.model_copy(update={"machine": ("libvirt b", "boot 2")})
+    unknown = other.model_copy(update={"machine": ()})
+    for facts in (elsewhere, unknown):
+        assert "host-twice" not in {each.code for each in judge(plan, {HOST: one, "same": facts}, both, "cloud/prod")}
+
+
 def test_a_vm_that_is_renamed_and_keeps_its_address_is_told_why_that_takes_two_updates(
     host: HostFacts, judged: Judged, limits: HostLimits
 ) -> None:

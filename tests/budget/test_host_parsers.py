@@ -207,6 +207,33 @@ def test_sections() -> None:
     assert sections.why_not("x", "b") == "why not"
 
 
+UUID = "a564bd9c-d44d-44f4-8ad0-fa64e81ea8aa"
+CAPABILITIES = f"<capabilities><host><uuid>{UUID}</uuid></host></capabilities>"
+
+
+@pytest.mark.parametrize(
+    ("read", "machine"),
+    [
+        (
+            {"capabilities": CAPABILITIES},
+            (f"libvirt {UUID}",),
+        ),
+        (
+            {
+                "capabilities": CAPABILITIES,
+                "boot": "b1\n",
+            },
+            (f"libvirt {UUID}", "boot b1"),
+        ),
+        ({"capabilities": "<capabilities><host/></capabilities>", "boot": "b1"}, ("boot b1",)),
+        ({"capabilities": "<cap"}, ()),
+        ({}, ()),
+    ],
+)
+def test_which_machine_a_host_is(read: dict[str, str], machine: tuple[str, ...]) -> None:
+    assert assemble("h", Sections(read)).machine == machine
+
+
 def hostdevs(*slots: str) -> str:
     addresses = (f"<address domain='0x0000' bus='0x{each}' slot='0x00' function='0x0'/>" for each in slots)
     devices = "".join(f"<hostdev type='pci'><source>{each}</source></hostdev>" for each in addresses)

@@ -108,6 +108,7 @@ def test_libvirt_here_is_only_read(prod: Settings, tools: Callable[..., Path]) -
     assert {call.split()[3] for call in calls if call.startswith("-r")} == {
         "uri",
         "version",
+        "capabilities",
         "list",
         "dumpxml",
         "net-list",

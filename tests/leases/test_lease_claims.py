@@ -209,6 +209,35 @@ def test_what_moves_with_a_leased_card_is_not_offered(file: LeaseFile) -> None:
     assert f"free on this host: {C} ({MODEL}); or wait" in told
 
 
+UUID, BOOT = "libvirt 4c4c4544-0031", "boot 9e1f"
+
+
+@pytest.mark.parametrize("known", [(UUID,), (BOOT,), (UUID, "boot before"), ("libvirt made up", BOOT)])
+def test_one_machine_under_two_names_is_told_and_its_cards_are_not_given_twice(
+    file: LeaseFile, known: tuple[str, ...]
+) -> None:
+    theirs = replace(lease(A, "cloud/dev", "gpu-9", RUNNING), host="box", machine=known)
+    write(file, theirs)
+    (told,) = refused(file, host(machine=(UUID, BOOT)), plan=[demand("gpu-1", A), demand("gpu-2", B)])
+    assert told.startswith(
+        f"host ws is the machine that cloud/dev calls box in the lease file (gpu-9 holds GPU {A} there): leases of two"
+        " names never meet, and both would get the same cards; call it box here too (hosts[].name)"
+    )
+    # Of a VM that was not made nothing is held, whatever its host is called.
+    write(file, replace(theirs, update=OVER))
+    assert taken(file, host(machine=(UUID, BOOT))) == {**BOTH, A: ("cloud/prod", "gpu-1", MINE)}
+    write(file, replace(theirs, machine=("libvirt other", "boot other")))
+    taken(file, host(machine=(UUID, BOOT)))
+
+
+def test_a_lease_says_which_machine_its_host_is(file: LeaseFile) -> None:
+    write(file, lease(A, update=OVER))
+    taken(file, host(vm("gpu-1", "cloud/prod", A), machine=(UUID, BOOT)))
+    assert {each.machine for each in file.all()} == {(UUID, BOOT)}
+    file.take("ws", A, "cloud/prod", "gpu-1")  # the command, which does not look
+    assert {each.machine for each in file.all()} == {(UUID, BOOT)}
+
+
 def test_a_vm_may_come_to_be_named_by_the_other_card_of_its_group(file: LeaseFile) -> None:
     both = host(vm("gpu-1", "cloud/prod", D, E), joint=JOINT)
     write(file, replace(lease(D, update=OVER), functions=moving(D)))

@@ -308,7 +308,7 @@ def test_a_file_of_version_1_is_written_as_version_3(leases: LeaseFile) -> None:
     leases.take("ws", GPU, "cloud/prod", "gpu-1")
     assert json.loads(leases.path.read_text())["version"] == 1, "nothing changed"
     leases.take("ws", OTHER, "cloud/prod", "gpu-2")
-    assert json.loads(leases.path.read_text())["leases"][0] == {**lease, "update": None, "functions": []}
+    assert json.loads(leases.path.read_text())["leases"][0] == {**lease, "update": None, "functions": [], "machine": []}
 
 
 def test_no_lease_is_taken_from_an_update_at_work(leases: LeaseFile, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,9 @@ leases = st.builds(
     vm=words,
     since=words,
     update=st.none() | updates,
-).flatmap(lambda each: st.sampled_from([each, replace(each, functions=moving(each.gpu))]))
+).flatmap(
+    lambda each: st.sampled_from([each, replace(each, functions=moving(each.gpu), machine=("libvirt a", "boot b"))])
+)
 memories = st.builds(
     Seen,
     owner=words,
@@ -80,13 +82,13 @@ def test_any_value_out_of_place_is_refused_or_reads_as_a_book(book: Book, data: 
 
 
 def test_the_form_of_version_3() -> None:
-    two = replace(lease(CARDS[1]), functions=moving(CARDS[1]))
+    two = replace(lease(CARDS[1]), functions=moving(CARDS[1]), machine=("m",))
     book = Book((lease(A, update=Update("b", 7, 8)), two), (Seen("o", "ws", A, "k", "1", None, (A,), NOW),))
     assert json.loads(dump(book)) == {
         "version": 3,
         "leases": [
-            {**asdict(book.leases[0]), "update": {"boot": "b", "pid": 7, "start": 8}, "functions": []},
-            {**asdict(two), "update": None, "functions": [CARDS[1], CARDS[1][:-1] + "1"]},
+            {**asdict(book.leases[0]), "update": {"boot": "b", "pid": 7, "start": 8}, "functions": [], "machine": []},
+            {**asdict(two), "update": None, "functions": [CARDS[1], CARDS[1][:-1] + "1"], "machine": ["m"]},
         ],
         "seen": [
             {
@@ -104,12 +106,12 @@ def test_the_form_of_version_3() -> None:
 
 
 def test_version_1_reads_as_taken_by_hand() -> None:
-    old = {key: value for key, value in asdict(lease(A)).items() if key not in ("update", "functions")}
+    old = {key: value for key, value in asdict(lease(A)).items() if key not in ("update", "functions", "machine")}
     assert parse(json.dumps({"version": 1, "leases": [old]})) == Book((lease(A),))
 
 
 def test_version_2_reads_as_keeping_the_card_alone() -> None:
-    old = {key: value for key, value in asdict(lease(A, update=OVER)).items() if key != "functions"}
+    old = {key: value for key, value in asdict(lease(A, update=OVER)).items() if key not in ("functions", "machine")}
     assert parse(json.dumps({"version": 2, "leases": [old], "seen": []})) == Book((lease(A, update=OVER),))
 
 
@@ -131,6 +133,7 @@ ONE = asdict(lease(A, update=OVER))
         ({"version": 3, "leases": [{**ONE, "functions": [CARDS[1]]}], "seen": []}, f"lacks its GPU {A}"),
         ({"version": 3, "leases": [{**ONE, "functions": ["x"]}], "seen": []}, "is not a PCI address"),
         ({"version": 3, "leases": [{**ONE, "functions": A}], "seen": []}, "functions is no list"),
+        ({"version": 3, "leases": [{**ONE, "machine": [7]}], "seen": []}, "machine is no list of texts"),
         ({"version": 3, "leases": [{**ONE, "update": {}}], "seen": []}, "an update has not the keys boot, pid, start"),
         ({"version": 3, "leases": [{**ONE, "update": {**ONE["update"], "pid": True}}], "seen": []}, "pid True"),
         ({"version": 3, "leases": [{**ONE, "update": {**ONE["update"], "pid": -1}}], "seen": []}, "pid -1"),

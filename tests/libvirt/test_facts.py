@@ -146,6 +146,17 @@ def test_everything_that_is_defined_is_read(furnished: None) -> None:
     assert not {"libvirt", "domains", "networks", "pools"} & facts.unknown.keys()
 
 
+def test_one_libvirt_by_two_uris_is_one_machine(furnished: None) -> None:
+    here = collect(HERE)
+    there = collect(HERE.model_copy(update={"name": "there", "uri": "qemu+unix:///system"}))
+    assert len(here.machine) == 2
+    assert here.machine == there.machine
+    plan = [VmDemand("a", "here", 1, 512, {NAME: 1024}), VmDemand("b", "there", 1, 512, {NAME: 1024})]
+    limits = limits_from(settings())["here"]
+    found = judge(plan, {"here": here, "there": there}, {"here": limits, "there": limits}, f"cloud/{STACK}")
+    assert "host-twice" in codes(refusals(found))
+
+
 def test_a_card_in_the_next_start_of_a_running_vm_is_held(furnished: None, tmp_path: Path) -> None:
     """By virsh edit, or by a device that was only taken out of the running VM: what it has now does not show it."""
     (tmp_path / "device.xml").write_text(HOSTDEV.format(0).replace("0x41", "0x61"))
