@@ -29,6 +29,7 @@ def assemble(name: str, sections: Sections, pool: str = "") -> HostFacts:
     functions = _functions(sections, unknown)
     gpus = _gpus(functions, sections, unknown)
     library, emulator = parse_version(sections.read.get("version", ""))
+    _version_reasons(sections, library, emulator, unknown)
     _network_reasons(sections, unknown)
     nics = parse_nics(sections.read.get("nics", ""))
     unknown |= {f"nics.{nic.name}": "its driver tells no link speed" for nic in nics if nic.mbps is None}
@@ -63,6 +64,17 @@ def _machine(sections: Sections) -> tuple[str, ...]:
     return (f"libvirt {uuid}", *found) if uuid and _UUID.fullmatch(uuid) else tuple(found)
 
 
+def _version_reasons(sections: Sections, library: str | None, emulator: str | None, unknown: dict[str, str]) -> None:
+    """Say why a version is not known; ``libvirt`` itself is unknown where libvirt does not answer at all."""
+    if "kernel" not in sections.read:
+        near = {"cpuinfo", "meminfo", "pci"} & sections.read.keys() or "libvirt" in sections.failed
+        unknown["kernel"] = sections.why_not("kernel") if near else FAR
+    if library is None and "libvirt" not in unknown:
+        unknown["libvirt.version"] = sections.why_not("version")
+    if emulator is None:
+        unknown["qemu"] = sections.why_not("version")
+
+
 def _network_reasons(sections: Sections, unknown: dict[str, str]) -> None:
     """Say why the kernel's side of the network is not known; answers are unknown only where they were asked for."""
     for part in ("nics", "bridges", "routes"):
@@ -87,7 +99,7 @@ def _cpu_and_memory(sections: Sections, unknown: dict[str, str]) -> tuple[Cpu, i
             why = read
         else:
             cpu, memory = read
-    for field in ("cores", "virtualization"):
+    for field in ("cores", "threads", "virtualization"):
         if getattr(cpu, field) is None:
             unknown[f"cpu.{field}"] = why
     if memory is None:
@@ -121,6 +133,10 @@ def _gpus(functions: list[PciFunction], sections: Sections, unknown: dict[str, s
         if gpu.compute_capability is None:
             reason = f"{told}, and {gpu.vendor_device} is not in the table of known cards"
             unknown[f"gpus.{gpu.address}.compute_capability"] = reason
+        if gpu.memory is None:
+            unknown[f"gpus.{gpu.address}.memory"] = (
+                f"{told}, and {gpu.vendor_device} is not in the table of known cards"
+            )
     return gpus
 
 

@@ -50,6 +50,13 @@ def whole(facts: HostFacts) -> None:
     assert facts.cpu.cores is not None or "cpu.cores" in facts.unknown
     assert facts.memory is not None or "memory" in facts.unknown
     assert facts.iommu is not None or "iommu" in facts.unknown
+    assert facts.cpu.threads is not None or "cpu.threads" in facts.unknown
+    assert facts.kernel is not None or "kernel" in facts.unknown
+    assert facts.libvirt is not None or {"libvirt", "libvirt.version"} & facts.unknown.keys()
+    assert facts.qemu is not None or "qemu" in facts.unknown
+    for gpu in facts.gpus:
+        for part in ("memory", "uuid", "compute_capability"):
+            assert getattr(gpu, part) is not None or f"gpus.{gpu.address}.{part}" in facts.unknown
     for pool in facts.pools:
         assert pool.capacity is not None or f"pools.{pool.name}" in facts.unknown or not pool.uuid
     with tempfile.TemporaryDirectory() as folder:

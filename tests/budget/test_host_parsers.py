@@ -278,6 +278,7 @@ def test_a_whole_workstation() -> None:
     assert holder.name == "gpu-1"
     assert facts.unknown == {
         "gpus.0000:61:00.0.uuid": "the card is bound to vfio-pci",
+        "gpus.0000:71:00.0.memory": "the card is bound to vfio-pci, and 10de:abcd is not in the table of known cards",
         "gpus.0000:71:00.0.uuid": "the card is bound to vfio-pci",
         "gpus.0000:71:00.0.compute_capability": (
             "the card is bound to vfio-pci, and 10de:abcd is not in the table of known cards"
