@@ -31,9 +31,13 @@ class Done(Part):
 
 
 class Identity(Part):
-    """What a card was when it was last seen in order: ``vendor:device`` of each function that moves with it."""
+    """What a card was when it was last seen in order: ``vendor:device`` of each function that moves with it.
+
+    ``driver``: what the GPU itself was bound to when a flip first saw it with no VM; None: nobody has seen that yet.
+    """
 
     functions: dict[str, str]
+    driver: str | None = None
 
 
 class Restore(Part):

@@ -76,7 +76,10 @@ class Planner:
             *self._switch_on(scene, target, journal),
             *(self._resume_hpc(scene, journal) if target == "train" else self._resume_cloud(scene, journal)),
         ]
-        return Plan(target, tuple(steps), (*scene.remarks, *self._remarks(scene, target, journal)))
+        remarks = [*scene.remarks, *self._remarks(scene, target, journal)]
+        if any(step.kind == "devices" for step in steps):
+            remarks += self._unchecked(scene, journal)
+        return Plan(target, tuple(steps), tuple(remarks))
 
     # ---- what forbids it --------------------------------------------------------------------------------------------
 
@@ -132,6 +135,15 @@ class Planner:
                     yield f"no VM of {scene.owner} has GPU {card.address} of {card.host} yet: run pulumi up afterwards"
         if target == "train" and scene.cluster.answers and scene.models and not scene.all_go:
             yield "services are not stopped, since GPUs stay with the cloud: pods that find no room there wait"
+
+    def _unchecked(self, scene: Scene, journal: Journal | None) -> Iterator[str]:
+        known = {key for key, each in (journal.cards if journal else {}).items() if each.driver}
+        cards = [card.key for card in scene.cards if card.key not in known]
+        if cards and self.hpc.driver is None:
+            yield (
+                f"which driver {', '.join(cards)} should be bound to while no VM has it is not known yet: that is noted"
+                " this time and not checked; to have it checked now, write hpc.driver"
+            )
 
     # ---- the giving side --------------------------------------------------------------------------------------------
 

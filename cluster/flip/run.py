@@ -38,7 +38,7 @@ class Flip:
         before = self.file.load()
         self.planner.plan(scene, target, before)  # what is forbidden is so before a journal is opened
         journal = begun(before, target)
-        fresh = identities(scene.views, scene.cards)
+        fresh = identities(scene.views, scene.cards, journal.cards)
         cards = {**fresh, **journal.cards} if journal is before else {**journal.cards, **fresh}
         work = Work(self.world, self.planner, self.file, journal.model_copy(update={"cards": cards}), scene, self.say)
         work.save()
