@@ -130,14 +130,18 @@ def release(
     config_file: options.ConfigFile = None,
     host_file: options.HostFile = None,
     lab: options.Lab = False,
+    wrong: Annotated[
+        bool, typer.Option("--wrong", help="The lease is wrong: another VM has the card, and keeps it.")
+    ] = False,
     yes: options.Yes = False,
     dry_run: options.DryRun = False,
 ) -> None:
-    """Drop a lease whose VM libvirt does not define.
+    """Drop the lease of a card that no VM defines.
 
-    For what no update will give back: a lease taken by hand, or of a stack that is gone. Refused where the VM has
-    the card in its definition, and where an update that is about to make it still runs. The stack is only asked for
-    its hosts and its lease file: the lease may be anybody's.
+    For what no update will give back: a lease taken by hand, or of a stack that is gone. Refused where any VM has the
+    card in its definition, and where an update that is about to make the lease's VM still runs. A lease that says one
+    VM while another has the card goes by --wrong; the definition is left alone. The stack is only asked for its hosts
+    and its lease file: the lease may be anybody's.
     Exit code 1: refused; 3: the host could not be asked.
 
     \b
@@ -152,7 +156,7 @@ def release(
     if found.lease is None:
         console.say(f"nobody holds a lease on GPU {address} of host {host}")
         return
-    found.refuse()
+    found.refuse(wrong=wrong)
     what = f"the lease of {found.lease.vm} ({found.lease.owner}) on GPU {found.lease.gpu} of host {host}"
     if found.lease.gpu != address:
         what += f", with which {address} moves"

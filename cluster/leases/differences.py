@@ -107,9 +107,9 @@ def _taken(lease: Lease, vm: Domain, state: State, evidence: Evidence) -> Differ
     if not evidence.is_overruled(lease):
         remedy = f"an update that makes {lease.vm} is under way: wait for its end, and look again"
     elif stack:
-        remedy = f"the next update of stack {stack} takes the lease over; or drop it: {release_command(lease)}"
+        remedy = f"the next update of stack {stack} takes the lease over; or drop it: {release_command(lease)} --wrong"
     else:
-        remedy = f"drop the lease: {release_command(lease)}"
+        remedy = f"drop the lease: {release_command(lease)} --wrong"
     return Difference("held-by-another", lease.host, lease.gpu, f"{what}, but {has} has it", remedy)
 
 

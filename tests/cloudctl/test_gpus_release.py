@@ -181,11 +181,22 @@ def test_release_drops_the_lease_of_a_vm_whose_card_another_vm_has(
     """The lease is wrong: libvirt's definition is what counts, and that is left alone."""
     write(file, lease())
     project.facts(held("hpc-1", "hpc", "running"))
-    assert "hpc-1 (running, owner hpc) has it; drop the lease: cloudctl gpus release" in str(
-        ask(cloudctl, 1)["problems"]
-    )
-    assert cloudctl("gpus", "release", *CARD, *PROD, "--yes").exit_code == 0
+    way = f"cloudctl gpus release --host ws --gpu {A} --wrong"
+    assert f"hpc-1 (running, owner hpc) has it; drop the lease: {way}" in str(ask(cloudctl, 1)["problems"])
+    done = cloudctl("gpus", "release", *CARD, *PROD, "--yes")
+    assert done.exit_code == 1
+    assert "is in the definition of hpc-1 (running, owner hpc), though leased to gpu-1 (cloud/prod)" in done.stderr
+    assert done.stderr.rstrip().endswith(way)
+    assert len(file.all()) == 1
+    assert cloudctl("gpus", "release", *CARD, *PROD, "--yes", "--wrong").exit_code == 0
     assert file.all() == ()
+
+
+def test_wrong_is_no_word_against_the_leases_own_vm(project: Project, cloudctl: Run, file: LeaseFile) -> None:
+    before = write(file, lease(update=OVER))
+    project.facts(held("gpu-1", "cloud/prod", "shut-off"))
+    assert cloudctl("gpus", "release", *CARD, *PROD, "--yes", "--wrong").exit_code == 1
+    assert file.read() == before
 
 
 def test_release_waits_for_an_update_at_work(cloudctl: Run, file: LeaseFile) -> None:
