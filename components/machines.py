@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -176,6 +177,7 @@ class Machine(TaskComponent):
                 "MADE": args.made,
                 "READY_MARK": str(ready_mark(args.settings, pulumi.get_stack(), args.machine.name)),
                 "READY_TIMEOUT": str(600 * _slowness(args)),
+                "HARMLESS": json.dumps(list(args.settings.images.harmless_complaints)),
                 # Another size is a restart, or a larger disk: wait again.
                 "SIZE": size,
                 **_cluster(args),

@@ -4,7 +4,7 @@ Environment: VM, UUID, URI, POOL, ADDRESS, SSH_USER, SSH_KEY, KNOWN_HOSTS, MADE 
 READY_MARK (file that notes that this making was ready); SSH_JUMP (optional), READY_TIMEOUT (seconds, default 600);
 KUBERNETES (of a control plane: the file that notes which Kubernetes was installed; where it is there, a node that has
 Kubernetes is only ready once its API is, and etcd with it); KUBECONFIG_FILE (of a worker: pods that left it before a
-restart are let in again).
+restart are let in again); HARMLESS (a JSON list: parts of what cloud-init may complain of).
 
 What only deserves a remark is printed with the success. An error comes with the VM's state and the end of its serial
 console, since a VM that does not get as far as SSH tells its troubles there.
@@ -12,14 +12,16 @@ console, since a VM that does not get as far as SSH tells its troubles there.
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from components.scripts import api, known_hosts
+from components.scripts.cloud_init import complaints, recoverable
 from components.scripts.node import Node
 from components.scripts.tools import Done, ScriptError, Tools, Virsh, carry_out
 
@@ -89,13 +91,17 @@ class Login:
 
 @dataclass(frozen=True)
 class Wait:
-    """The waiting for one VM; ``deadline`` is on the tools' clock."""
+    """The waiting for one VM; ``deadline`` is on the tools' clock.
+
+    ``harmless``: parts of complaints of cloud-init that are a remark and no error.
+    """
 
     tools: Tools
     virsh: Virsh
     login: Login
     patience_s: float
     deadline: float
+    harmless: Sequence[str] = ()
 
     @property
     def left(self) -> float:
@@ -149,11 +155,26 @@ class Wait:
                     f"{self.virsh.vm}: cloud-init has not ended after {self.patience_s:g} s ({done.last})"
                 )
             self.tools.sleep(2)  # the network was set up anew under the connection
-        said = _complaints(done.out)
         if done.status not in (0, 2):
-            shown = "; ".join(said) or done.last
+            shown = "; ".join(complaints(done.out)) or done.last
             raise ScriptError(f"{self.virsh.vm}: cloud-init failed: {shown}; see there: /var/log/cloud-init.log")
-        return [f"cloud-init complains: {each}" for each in said] if done.status == 2 else []
+        return self._got_over(done.out) if done.status == 2 else []
+
+    def _got_over(self, status: str) -> list[str]:
+        """Return remarks on what cloud-init got over and is harmless. Raises ScriptError for anything else: a key or a
+        file may be missing that nobody misses before the night when it is needed."""
+        said = recoverable(status) or [("", each) for each in complaints(status)]
+        bad = [
+            f"{level}: {each}" if level else each
+            for level, each in said
+            if level != "DEPRECATED" and not any(part in each for part in self.harmless)
+        ]
+        if bad:
+            raise ScriptError(
+                f"{self.virsh.vm}: cloud-init ended with what it calls recoverable: {'; '.join(bad)}; see there:"
+                " /var/log/cloud-init.log; if it is of no account, name it in images.harmless_complaints"
+            )
+        return [f"cloud-init complains, of no account: {each}" for _, each in said]
 
     def clock(self) -> None:
         """Return once the VM's clock agrees with this machine's; ScriptError says by how much it is off."""
@@ -220,7 +241,8 @@ def wait_ready(tools: Tools, environment: Mapping[str, str]) -> str:
     """Wait; return what there is to say. Raises ScriptError with state and console."""
     virsh, login = Virsh.told(tools, environment), Login.told(tools, environment)
     patience = float(environment.get("READY_TIMEOUT", "600"))
-    wait = Wait(tools, virsh, login, patience, tools.elapsed() + patience)
+    harmless = json.loads(environment.get("HARMLESS", "[]"))
+    wait = Wait(tools, virsh, login, patience, tools.elapsed() + patience, harmless)
     known_hosts.forget_older(tools, login.known_hosts, virsh.vm, login.address, environment.get("MADE", ""))
     try:
         wait.alive()
@@ -239,18 +261,6 @@ def wait_ready(tools: Tools, environment: Mapping[str, str]) -> str:
     mark.parent.mkdir(parents=True, exist_ok=True)
     mark.write_text(f"{environment.get('MADE', '')}\n")
     return "\n".join([f"{virsh.vm} is ready at {login.address}", *(f"{virsh.vm}: {each}" for each in remarks)])
-
-
-_COMPLAINTS = re.compile(r"(errors|detail|recoverable_errors):")
-_NONE = re.compile(r"(errors|detail|recoverable_errors): ?(\[\]|\{\})?")
-
-
-def _complaints(status: str) -> list[str]:
-    """Return what ``cloud-init status --long`` names as errors, recoverable ones too; versions word it differently."""
-    lines = [line.strip(" \t-") for line in status.splitlines()]
-    begin = next((number for number, line in enumerate(lines) if _COMPLAINTS.match(line)), len(lines))
-    found = [line for line in lines[begin:] if line and not _NONE.fullmatch(line)]
-    return found or [line for line in lines if line.startswith("status:")]
 
 
 def _scene(virsh: Virsh, pool: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Callable
@@ -116,11 +117,50 @@ def test_what_is_not_well_is_told_with_state_and_console(told: dict[str, str], g
     assert not Path(told["READY_MARK"]).exists()
 
 
-def test_complaints_that_cloud_init_got_over_are_remarks(told: dict[str, str]) -> None:
-    said = "status: done\nextended_status: degraded done\nerrors: []\nrecoverable_errors:\nWARNING:\n\t- no key 'x'\n"
-    lines = wait_ready(Guest(status=Done(2, said)).world, told).splitlines()
-    assert lines[0] == "gpu-1 is ready at 192.0.2.7"
-    assert "gpu-1: cloud-init complains: no key 'x'" in lines
+DEGRADED = """\
+status: done
+extended_status: degraded done
+boot_status_code: enabled-by-generator
+detail: DataSourceNoCloud [seed=/dev/sr0]
+errors: []
+recoverable_errors:
+"""
+WARNING = "WARNING:\n\t- cloud-config failed schema validation!\n\t  runcmd: 7 is not of type 'array'\n\t- no key 'x'\n"
+OLD = "DEPRECATED:\n\t- Config key 'lists' is deprecated in 22.3\n"
+
+
+def test_what_cloud_init_got_over_is_an_error_all_the_same(told: dict[str, str]) -> None:
+    with pytest.raises(ScriptError) as caught:
+        wait_ready(Guest(status=Done(2, DEGRADED + OLD + WARNING)).world, told)
+    assert str(caught.value).startswith(
+        "gpu-1: cloud-init ended with what it calls recoverable: WARNING: cloud-config failed schema validation!"
+        " runcmd: 7 is not of type 'array'; WARNING: no key 'x'; see there: /var/log/cloud-init.log; if it is of no"
+        " account, name it in images.harmless_complaints"
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "harmless", "left"),
+    [
+        (OLD, [], None),
+        (WARNING, ["no key", "schema validation"], None),
+        (WARNING, ["no key"], "WARNING: cloud-config failed schema validation!"),
+        ("", [], "detail: DataSourceNoCloud"),  # worded in a way that nobody knows
+    ],
+)
+def test_what_is_deprecated_or_named_harmless_is_a_remark(
+    told: dict[str, str], said: str, harmless: list[str], left: str | None
+) -> None:
+    guest = Guest(status=Done(2, DEGRADED + said))
+    words = {**told, "HARMLESS": json.dumps(harmless)}
+    if left:
+        with pytest.raises(ScriptError, match=left):
+            wait_ready(guest.world, words)
+    else:
+        lines = wait_ready(guest.world, words).splitlines()
+        assert lines[0] == "gpu-1 is ready at 192.0.2.7"
+        assert all(line.startswith("gpu-1: cloud-init complains, of no account: ") for line in lines[1:])
+        assert len(lines) == 1 + (DEGRADED + said).count("\t- ")
 
 
 NOT_READY = Done(
