@@ -24,8 +24,9 @@ class HostLimits:
 
     ``pools`` maps a pool's name to its path, for a pool that is not made yet. ``bridge`` is set where VMs need an
     existing one. ``uri`` and ``stop`` only make remedies exact: where libvirt answers, how a VM of others is stopped.
-    ``network`` is the libvirt network that the program makes; ``cidr`` what it serves there, None where it only joins a
-    bridge; ``api_address`` a planned address that no VM has to itself. ``emulation``: VMs may do without KVM.
+    ``network`` is the libvirt network that the program makes; ``cidr`` what it serves there and ``mtu`` its size of
+    packets, None where it only joins a bridge; ``api_address`` a planned address that no VM has to itself.
+    ``emulation``: VMs may do without KVM.
     ``sharer`` owns VMs that may define our cards while they are shut off (``hpc.shares_gpus``); ``lent`` are the cards
     of the plan whose lease it holds.
     """
@@ -45,6 +46,7 @@ class HostLimits:
     lent: tuple[str, ...] = ()
     network: str = ""
     cidr: str | None = None
+    mtu: int | None = None
     api_address: str | None = None
     emulation: bool = False
 
@@ -85,6 +87,7 @@ def _limits_of(host: Host, settings: Settings, leases: Iterable[Lease]) -> HostL
         lent=tuple(sorted(gpu.address for gpu in planned if theirs & {gpu.address, *_siblings(gpu)})),
         network=settings.network.name,
         cidr=str(settings.network.cidr) if settings.network.mode == "nat" else None,
+        mtu=settings.network.mtu if settings.network.mode == "nat" else None,
         api_address=str(settings.network.api_address) if settings.network.api_address else None,
         emulation=host.emulation,
     )
@@ -104,7 +107,7 @@ def limits_props(limits: HostLimits) -> dict[str, Any]:
 def limits_from_props(props: Mapping[str, Any]) -> HostLimits:
     """Return the limits that ``limits_props`` wrote; the engine hands numbers back as floats."""
     fields = dict(props)
-    for key in ("reserve_cores", "reserve_memory_mib", "reserve_disk_mib", "min_gpu_memory_mib", "min_nic_mbps"):
+    for key in ("reserve_cores", "reserve_memory_mib", "reserve_disk_mib", "min_gpu_memory_mib", "min_nic_mbps", "mtu"):
         if key in fields:
             fields[key] = int(fields[key])
     return HostLimits(**{**fields, "lent": tuple(fields.get("lent") or ())})

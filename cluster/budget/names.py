@@ -41,6 +41,8 @@ def _networks(plan: HostPlan) -> Iterator[Finding]:
     for network in plan.facts.networks:
         # One of ours by another name goes when its name changes; one without a UUID is from a file written by hand.
         if is_ours(network, plan.owner, plan.host) or (network.name == limits.network and network.uuid is None):
+            if network.uuid and network.name == limits.network:
+                yield from _mtu(plan, network)
             continue
         if network.name == limits.network:
             message = (
@@ -56,6 +58,23 @@ def _networks(plan: HostPlan) -> Iterator[Finding]:
             )
             remedy = "choose another network.cidr, and machines[].address in it"
             yield _finding(plan, "network-overlap", message, remedy, warn=idle)
+
+
+def _mtu(plan: HostPlan, network: NetworkFacts) -> Iterator[Finding]:
+    """Our network stands with another size of packets: the provider would take the change and do nothing, while new VMs
+    would use it; and made anew the network would cut every VM off."""
+    wanted, has = plan.limits.mtu, network.mtu or 1500
+    if wanted is None or wanted == has:
+        return
+    virsh = f"virsh -c {plan.limits.uri}"
+    edit = f'{virsh} net-edit {network.name} (<mtu size="{wanted}"/>)'
+    restart = f"{virsh} net-destroy {network.name} && {virsh} net-start {network.name}"
+    message = (
+        f"network.mtu is {wanted}, and libvirt network {network.name} of host {plan.host} was made with {has}: that"
+        " cannot be changed under VMs that run"
+    )
+    remedy = f"set network.mtu back to {has}; or, with the VMs off (cloudctl stop): {edit}, {restart}, cloudctl start"
+    yield _finding(plan, "network-mtu", message, remedy)
 
 
 def _routes(plan: HostPlan) -> Iterator[Finding]:

@@ -52,6 +52,9 @@ class NetworkFacts(Section):
     cidr: Annotated[
         str | None, Field(description="IPv4 network that libvirt itself serves; None: bridged, or none")
     ] = None
+    mtu: Annotated[
+        int | None, Field(ge=1, description="as it was made with; None: whatever the kernel gives, 1500")
+    ] = None
     active: bool | None = True
 
 

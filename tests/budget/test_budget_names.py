@@ -140,6 +140,27 @@ def test_our_own_vm_at_its_address_is_no_conflict(host: HostFacts, judged: Judge
     assert only(judged(host.model_copy(update={"answers": of_another_stack})), "address-in-use")
 
 
+@pytest.mark.parametrize(
+    ("mtu", "wanted", "fits"), [(None, 1500, True), (9000, 9000, True), (None, 9000, False), (9000, 1500, False)]
+)
+def test_a_network_of_ours_keeps_the_mtu_that_it_was_made_with(
+    host: HostFacts, judged: Judged, limits: HostLimits, mtu: int | None, wanted: int, fits: bool
+) -> None:
+    ours = network(NAME, OURS["network"], mtu=mtu)
+    found = judged(host.model_copy(update={"networks": (ours,)}), host=replace(limits, mtu=wanted))
+    if fits:
+        assert found == []
+        return
+    told = only(found, "network-mtu")
+    assert (
+        f"network.mtu is {wanted}, and libvirt network {NAME} of host {HOST} was made with {mtu or 1500}"
+        in told.message
+    )
+    assert f'net-edit {NAME} (<mtu size="{wanted}"/>)' in told.remedy
+    of_others = network(NAME + "-b", STRANGE, cidr="10.9.0.0/24", mtu=mtu)
+    assert judged(host.model_copy(update={"networks": (of_others,)}), host=replace(limits, mtu=wanted)) == []
+
+
 def test_two_hosts_that_are_one_machine_are_refused(host: HostFacts, limits: HostLimits) -> None:
     one = host.model_copy(update={"machine": ("libvirt a", "boot 1")})
     other = host.model_copy(update={"name": "same", "machine": ("libvirt made up anew", "boot 1")})

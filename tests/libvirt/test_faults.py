@@ -111,6 +111,15 @@ def test_an_address_that_answers_already_is_refused(empty: Stage) -> None:
     empty.done("preview")
 
 
+def test_another_mtu_of_a_network_that_stands_is_refused(empty: Stage) -> None:
+    empty.document["network"]["mtu"] = 1400
+    empty.done("up")
+    assert "<mtu size='1400'/>" in virsh("net-dumpxml", "faults")
+    empty.done("preview")
+    empty.document["network"]["mtu"] = 1500
+    assert "network.mtu is 1500, and libvirt network faults of host here was made with 1400" in empty.refused("preview")
+
+
 def test_a_pool_that_fills_up_while_it_is_used(empty: Stage, tmp_path: Path) -> None:
     mount = Path("/var/lib/libvirt/small")
     with small_disk(tmp_path, mount):
