@@ -122,6 +122,7 @@ class _Look:
             "vendor_device": gpu.vendor_device,
             "serial": gpu.serial,
             "uuid": gpu.uuid,
+            "slot": gpu.slot,
             "seen": self._seen(host, gpu.address),
             "state": state,
             "vm": holder.name if holder else keeping.vm if keeping else None,
@@ -138,7 +139,7 @@ class _Look:
         return {
             "host": host,
             "address": address,
-            **dict.fromkeys((*empty, "serial", "uuid", "vm_state")),
+            **dict.fromkeys((*empty, "serial", "uuid", "slot", "vm_state")),
             "seen": self._seen(host, address),
             "state": "unknown",
             "vm": lease.vm if lease else None,
@@ -159,7 +160,7 @@ class _Look:
         seen: Seen | None = self.book.seen_by(self.owner).get((host, address))
         if seen is None:
             return None
-        known = {"vendor_device": seen.vendor_device, "serial": seen.serial, "uuid": seen.uuid}
+        known = {"vendor_device": seen.vendor_device, "serial": seen.serial, "uuid": seen.uuid, "slot": seen.slot}
         return {**known, "group": list(seen.group), "at": seen.at}
 
     def _problem(

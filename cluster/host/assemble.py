@@ -10,7 +10,7 @@ from cluster.host.model import Cpu, GpuFacts, HostFacts
 from cluster.host.parse_libvirt import parse_capabilities, parse_host_uuid, parse_nodedev, parse_version
 from cluster.host.parse_network import parse_answers, parse_routes
 from cluster.host.parse_nvidia import gpus_of, parse_nvidia_smi
-from cluster.host.parse_pci import PciFunction, groups_of, parse_lspci_names, parse_sysfs
+from cluster.host.parse_pci import PciFunction, groups_of, parse_lspci_names, parse_slots, parse_sysfs
 from cluster.host.parse_system import parse_cpuinfo, parse_memory, parse_nics
 from cluster.host.sections import Sections, attempt
 from cluster.types import mib
@@ -125,7 +125,9 @@ def _functions(sections: Sections, unknown: dict[str, str]) -> list[PciFunction]
 
 
 def _gpus(functions: list[PciFunction], sections: Sections, unknown: dict[str, str]) -> tuple[GpuFacts, ...]:
-    gpus = gpus_of(functions, parse_nvidia_smi(sections.read.get("nvidia", "")))
+    slots = parse_slots(sections.read.get("slots", ""))
+    read = gpus_of(functions, parse_nvidia_smi(sections.read.get("nvidia", "")))
+    gpus = tuple(gpu.model_copy(update={"slot": slots.get(gpu.address.rpartition(".")[0])}) for gpu in read)
     for gpu in gpus:
         told = _not_told(gpu, sections)
         if gpu.uuid is None:

@@ -88,6 +88,9 @@ class GpuFacts(Section):
     memory: MiB | None = None
     driver: str | None = None
     iommu_group: Annotated[int | None, Field(ge=0)] = None
+    slot: Annotated[
+        str | None, Field(description="the firmware's name of the slot that it is in; None: it has none")
+    ] = None
 
 
 class IommuGroup(Section):

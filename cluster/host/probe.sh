@@ -119,6 +119,13 @@ pci() {
     printf '%s %s %s %s %s %s\n' "${dir##*/}" "$class" "$vendor" "$device" "$driver" "$group"
   done
   ask lspci lspci -Dnnk
+  # The firmware's names of slots, where it has any: which one the card at an address is in.
+  slots=
+  for slot in /sys/bus/pci/slots/*; do
+    [ -r "$slot/address" ] && read -r address <"$slot/address" && slots="$slots$address ${slot##*/}
+"
+  done
+  text slots "$slots"
 }
 
 # Without its driver nvidia-smi would load it.

@@ -57,7 +57,8 @@ class Lease:
 class Seen:
     """What a stack last saw of a card that it uses; None and an empty group stand for what it could never read.
 
-    ``group`` lists the PCI functions of the card's IOMMU group that move with it, sorted, bridges left out.
+    ``group`` lists the PCI functions of the card's IOMMU group that move with it, sorted, bridges left out. ``slot`` is
+    the firmware's name of the slot.
     """
 
     owner: str
@@ -68,6 +69,7 @@ class Seen:
     uuid: str | None
     group: tuple[str, ...]
     at: str
+    slot: str | None = None
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -184,4 +186,10 @@ class Book:
 def _merged(old: Seen | None, new: Seen) -> Seen:
     if old is None or old.vendor_device != new.vendor_device:
         return new
-    return replace(new, serial=new.serial or old.serial, uuid=new.uuid or old.uuid, group=new.group or old.group)
+    return replace(
+        new,
+        serial=new.serial or old.serial,
+        uuid=new.uuid or old.uuid,
+        group=new.group or old.group,
+        slot=new.slot or old.slot,
+    )

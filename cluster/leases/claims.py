@@ -165,4 +165,6 @@ def _looked_at(demands: Sequence[VmDemand], facts: Mapping[str, HostFacts], owne
         card = host.gpu(gpu.address)
         if card is not None:
             group = group_functions(host, card)
-            yield Seen(owner, demand.host, gpu.address, card.vendor_device, card.serial, card.uuid, group, at)
+            yield Seen(
+                owner, demand.host, gpu.address, card.vendor_device, card.serial, card.uuid, group, at, card.slot
+            )

@@ -12,7 +12,8 @@ from cluster.types import parse_pci
 
 VERSION = 3
 """Version 1 knew neither updates nor what was seen; its leases read as taken by hand. Version 2 did not say what moves
-with a card, nor which machine its host is: its leases keep the card alone, until the next update of their stack."""
+with a card, which machine its host is, nor a card's slot: its leases keep the card alone, until the next update of
+their stack."""
 
 
 class NewerError(ValueError):
@@ -41,7 +42,7 @@ def parse(text: str) -> Book:
     if version not in range(1, VERSION + 1) or isinstance(version, bool):
         raise NewerError(f"has version {version!r}, this program reads versions 1 to {VERSION}")
     leases = tuple(_lease(each, version) for each in _list(raw, "leases"))
-    seen = tuple(_seen(each) for each in _list(raw, "seen")) if version > 1 else ()
+    seen = tuple(_seen(each, version) for each in _list(raw, "seen")) if version > 1 else ()
     _refuse_doubles("leases", [lease.card for lease in leases])
     _refuse_doubles("seen", [each.place for each in seen])
     return Book(leases, seen)
@@ -77,17 +78,28 @@ def _update(raw: object) -> Update:
     return Update(_text(fields, "boot"), fields["pid"], fields["start"])
 
 
-def _seen(raw: object) -> Seen:
+def _seen(raw: object, version: int) -> Seen:
     keys = {"owner", "host", "gpu", "vendor_device", "serial", "uuid", "group", "at"}
+    keys |= {"slot"} if version > 2 else set()
     fields = _fields(raw, keys, "what was seen")
     group = _list(fields, "group")
     known = _texts({key: value for key, value in fields.items() if value is not None and key != "group"})
-    optional = {key: known.pop(key, None) for key in ("serial", "uuid")}
+    optional = {key: known.pop(key, None) for key in ("serial", "uuid", "slot")}
     missing = keys - known.keys() - optional.keys() - {"group"}
     if missing:
         raise ValueError(f"what was seen has no {', '.join(sorted(missing))}")
     functions = tuple(_address(each) for each in group)
-    return Seen(**known, serial=optional["serial"], uuid=optional["uuid"], group=functions)
+    return Seen(
+        known["owner"],
+        known["host"],
+        known["gpu"],
+        known["vendor_device"],
+        optional["serial"],
+        optional["uuid"],
+        functions,
+        known["at"],
+        optional["slot"],
+    )
 
 
 def _fields(raw: object, keys: set[str], what: str) -> dict[str, Any]:

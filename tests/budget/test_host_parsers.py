@@ -17,7 +17,7 @@ from cluster.host.parse_libvirt import (
     parse_volume_mib,
 )
 from cluster.host.parse_nvidia import gpus_of, parse_nvidia_smi
-from cluster.host.parse_pci import groups_of, kind_of, parse_lspci_names, parse_sysfs
+from cluster.host.parse_pci import groups_of, kind_of, parse_lspci_names, parse_slots, parse_sysfs
 from cluster.host.parse_system import Space, parse_blocks, parse_cpuinfo, parse_df, parse_memory, parse_nics
 from cluster.host.sections import Sections, split
 from cluster.render.domain_xml import Definition, domain_xslt
@@ -171,6 +171,15 @@ def test_nvidia_smi_rows() -> None:
     assert rows["0000:81:00.0"].serial is None
     old = rows["0000:a1:00.0"]
     assert (old.serial, old.compute_capability, old.memory_mib) == (None, None, None)
+
+
+def test_the_slots_of_cards() -> None:
+    read = {
+        "pci": "0000:41:00.0 0x030000 0x10de 0x26b1 vfio-pci 41\n0000:61:00.0 0x030000 0x10de 0x26b1 vfio-pci 61\n",
+        "slots": "0000:41:00 2\n0000:05 bus-5\n0000:71:00 Slot 7 (x16)\n\nnonsense\n",
+    }
+    assert [gpu.slot for gpu in assemble("h", Sections(read)).gpus] == ["2", None]
+    assert parse_slots(read["slots"]) == {"0000:41:00": "2", "0000:71:00": "Slot 7 (x16)"}
 
 
 def test_card_without_its_driver_is_known_by_its_id() -> None:

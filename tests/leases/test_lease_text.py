@@ -37,6 +37,7 @@ memories = st.builds(
     uuid=st.none() | words,
     group=st.lists(st.sampled_from(CARDS), max_size=3).map(tuple),
     at=words,
+    slot=st.none() | words,
 )
 books = st.builds(
     Book,
@@ -100,6 +101,7 @@ def test_the_form_of_version_3() -> None:
                 "uuid": None,
                 "group": [A],
                 "at": NOW,
+                "slot": None,
             }
         ],
     }
@@ -108,6 +110,12 @@ def test_the_form_of_version_3() -> None:
 def test_version_1_reads_as_taken_by_hand() -> None:
     old = {key: value for key, value in asdict(lease(A)).items() if key not in ("update", "functions", "machine")}
     assert parse(json.dumps({"version": 1, "leases": [old]})) == Book((lease(A),))
+
+
+def test_version_2_knew_no_slot() -> None:
+    old = Seen("o", "ws", A, "k", "1", None, (A,), NOW)
+    raw = {key: value for key, value in asdict(old).items() if key != "slot"}
+    assert parse(json.dumps({"version": 2, "leases": [], "seen": [raw]})).seen == (old,)
 
 
 def test_version_2_reads_as_keeping_the_card_alone() -> None:
