@@ -329,14 +329,35 @@ def test_an_answer_of_our_own_vm_is_not_waited_for(furnished: None) -> None:
     assert collect(HERE, Questions({"10.77.0.11": ours})).answers == {}
 
 
-def test_on_a_bridge_without_an_address_nobody_can_be_asked_without_arping() -> None:
-    subprocess.run(["ip", "link", "add", "br77", "type", "bridge"], check=True)
+@pytest.fixture
+def bare_bridge() -> Iterator[str]:
+    """A bridge on which this host has no address."""
+    subprocess.run(["ip", "link", "add", "br77", "type", "bridge", "forward_delay", "0"], check=True)
+    subprocess.run(["ip", "link", "set", "br77", "up"], check=True)
+    yield "br77"
+    subprocess.run(["ip", "link", "delete", "br77"], check=True)
+
+
+@pytest.mark.skipif(not shutil.which("arping"), reason="no arping: apt-get install iputils-arping")
+def test_on_a_bridge_without_an_address_arping_finds_who_answers(bare_bridge: str) -> None:
+    with neighbour("10.88.0.11", bare_bridge) as mac:
+        facts = collect(HERE, Questions({"10.88.0.11": "", "10.88.0.12": ""}, bare_bridge))
+    assert "answers" not in facts.unknown
+    assert facts.answers == {"10.88.0.11": mac}
+
+
+def test_on_a_bridge_without_an_address_nobody_can_be_asked_without_arping(bare_bridge: str, tmp_path: Path) -> None:
+    for name in dict.fromkeys(path for path in ("/usr/bin/arping", "/usr/sbin/arping") if Path(path).exists()):
+        (tmp_path / "cover").touch(mode=0o644)
+        subprocess.run(["mount", "--bind", tmp_path / "cover", name], check=True)
     try:
-        facts = collect(HERE, Questions({"10.88.0.11": ""}, "br77"))
+        facts = collect(HERE, Questions({"10.88.0.11": ""}, bare_bridge))
     finally:
-        subprocess.run(["ip", "link", "delete", "br77"], check=True)
-    if "answers" in facts.unknown:
-        assert "br77" in facts.unknown["answers"]
+        for name in ("/usr/bin/arping", "/usr/sbin/arping"):
+            subprocess.run(["umount", name], capture_output=True)
+    assert facts.unknown["answers"] == (
+        "this host has no address in the network of bridge br77, and arping is not installed"
+    )
     assert facts.answers == {}
 
 

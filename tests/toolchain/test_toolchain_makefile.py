@@ -119,6 +119,26 @@ def test_a_rehearsal_neither_needs_the_plugin_nor_finds_it(tmp_path: Path, targe
         assert str(PROJECT / ".lab" / "toolchain" / "plugins") not in path
 
 
+@pytest.mark.parametrize(
+    ("able", "ci", "user", "status"),
+    [(True, "true", "0", 0), (False, "true", "0", 1), (False, "true", "1000", 0), (False, "", "0", 0)],
+)
+def test_where_ci_is_root_the_tests_of_libvirt_have_to_run(
+    tmp_path: Path, able: bool, ci: str, user: str, status: int
+) -> None:
+    printed = make("test-cloud-all").splitlines()
+    begin = next(number for number, line in enumerate(printed) if "lab.hypervisor check" in line)
+    line = "\n".join(printed[begin:]).replace(".venv/bin/python -m lab.hypervisor check", str(able).lower())
+    script(tmp_path, "id", f"echo {user}")
+    script(tmp_path, "make", "echo make $*")
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CI": ci}
+    done = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert ("make test-libvirt" in done.stdout) is able
+    assert ("tests/libvirt was not run" in done.stdout) is (not able and status == 0)
+    assert ("tests/libvirt has to run" in done.stderr) is (status == 1)
+
+
 def test_lab_passes_on_what_was_asked_for() -> None:
     shown = make("lab", "STACK=dev", "HOST=a.yaml", "FAULTS=b.yaml", "PACE=0.5")
     assert "-m lab up --stack dev --host-file a.yaml --faults b.yaml --pace 0.5" in shown
