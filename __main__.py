@@ -10,9 +10,11 @@ import pulumi_libvirt as libvirt
 from pulumi import ResourceOptions
 
 from cluster.budget import HostLimits, VmDemand, demands_from, judge, limits_from, refuse
+from cluster.flip.unfinished import unfinished
 from cluster.host.model import HostFacts
 from cluster.host.source import facts_for
 from cluster.leases.claims import Claims
+from cluster.leaving import consent, leaving_folder
 from cluster.quorum import pins, quorum
 from cluster.render.domain_xml import Definition
 from cluster.settings.load import from_pulumi
@@ -74,12 +76,13 @@ def verdict(settings: Settings, owner: str) -> Plan:
     standing, digests = Standing.of(settings, pulumi.get_stack(), facts), image_digests(settings)
     planned = planned_vms(settings, pulumi.get_stack(), facts, digests)
     findings += [*pinning(settings, facts), *pins(settings, standing, digests), *quorum(settings, planned, standing)]
-    findings += upgrades(settings, pulumi.get_stack())
+    findings += [*upgrades(settings, pulumi.get_stack()), *unfinished(settings, pulumi.get_stack())]
     warn(findings)
     refuse(findings)
     if not pulumi.runtime.is_dry_run():
-        claims.claim(demands, facts, limits)
+        claims.claim(demands, facts, limits, lambda: unfinished(settings, pulumi.get_stack()))
         standing.record(settings, planned)
+        consent(leaving_folder(settings, pulumi.get_stack()), settings.kubernetes.expendable)
     return Plan(facts, limits, demands, standing, planned)
 
 

@@ -16,6 +16,7 @@ from cloudctl.commands import (
     flip,
     gpus,
     host,
+    images,
     init,
     models,
     models_oumi,
@@ -29,6 +30,7 @@ from cloudctl.commands import (
     recover,
     report,
     status,
+    up,
     versions,
 )
 
@@ -36,11 +38,11 @@ app = typer.Typer(
     name="cloudctl",
     cls=exits.Group,
     help="Look at an inference cloud and its hosts; prepare, start and stop a stack.\n\n"
-    "Everything else is Pulumi's own: pulumi preview, up, refresh, destroy.\n\n"
+    "Everything else is Pulumi's own: pulumi preview, refresh, destroy; and pulumi up, which cloudctl up runs.\n\n"
     "\b\nExamples:\n"
     "  cloudctl capacity --stack prod      does the plan fit on the host\n"
     "  cloudctl init prod                  secrets and SSH key of a stack\n"
-    "  cloudctl start --stack prod         bring it up\n"
+    "  cloudctl up --stack prod            bring it up, or on from where it failed\n"
     "  cloudctl status --stack prod        how far it is, what runs where\n"
     "  cloudctl gpus                       who holds which GPU",
     epilog=exits.MEANING,
@@ -80,7 +82,9 @@ app.command("phases")(phases.phases)
 app.add_typer(host.app, name="host")
 app.add_typer(config.app, name="config")
 app.add_typer(versions.app, name="versions")
+app.command("images")(images.images)
 app.command("init")(init.init)
+app.command("up")(up.up)
 app.command("start")(power.start)
 app.command("stop")(power.stop)
 app.add_typer(flip.app, name="flip")

@@ -14,6 +14,9 @@ from cloudctl.exits import CannotTellError
 from cluster.problems import InputError, Problem
 from cluster.settings.model import NAMESPACE
 
+SHOWN_LINES = 6
+"""How much is shown of what a command printed that was run without a word."""
+
 Runner = Callable[..., "subprocess.CompletedProcess[str]"]
 """``subprocess.run``, or a test's own."""
 
@@ -106,6 +109,25 @@ class Engine:
                 {**environment, "PULUMI_DEBUG_COMMANDS": "true"},
             )
         return self._runner(command, cwd=self._project, env=environment, check=False).returncode
+
+    def silent(self, arguments: Sequence[str]) -> str | None:
+        """Run a command without a word; return the end of what it printed where it failed, else None."""
+        command = [self.path(), *arguments, "--non-interactive", "--color", "never"]
+        done = self._runner(
+            command, cwd=self._project, env=self._environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode == 0:
+            return None
+        lines = [line.strip() for line in f"{done.stdout}\n{done.stderr}".splitlines() if line.strip()]
+        return " | ".join(lines[-SHOWN_LINES:]) or f"exit status {done.returncode}"
+
+    def failed(self, stack: str) -> bool:
+        """Whether the stack's last update or destroy failed: then the engine may have forgotten what it made."""
+        words = ["stack", "history", "--json", "--stack", stack, "--page-size", "10"]
+        for run in self._json(words, f"the history of stack {stack}"):
+            if run.get("kind") in ("update", "destroy"):
+                return bool(run.get("result") != "succeeded")
+        return False
 
     def _stacks(self) -> list[dict[str, Any]]:
         return list(self._json(["stack", "ls", "--json"], "the list of stacks"))

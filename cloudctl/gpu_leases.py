@@ -10,12 +10,13 @@ from cloudctl import live, project
 from cloudctl.exits import CannotTellError, RefusedError
 from cluster.budget import sharer_of
 from cluster.budget.sharing import FLIP
+from cluster.flip.unfinished import unfinished
 from cluster.host.model import HostFacts
 from cluster.leases import Book, Lease, LeaseFile
 from cluster.leases.differences import lease_state
 from cluster.leases.evidence import Evidence
 from cluster.leases.update import ended, state_of
-from cluster.leases.words import stack_of
+from cluster.leases.words import release_command, stack_of
 from cluster.problems import InputError, Problem
 from cluster.settings.model import Settings
 
@@ -28,18 +29,29 @@ class Found:
     lease: Lease | None
     evidence: Evidence
 
-    def refuse(self) -> None:
-        """Raise RefusedError where the lease's VM is defined with the card, or is about to be."""
+    def refuse(self, *, wrong: bool = False) -> None:
+        """Raise RefusedError where a VM is defined with the card, or the lease's own is about to be.
+
+        ``wrong``: that another VM has the card is known, and the lease is to go for just that.
+        """
         lease = self.lease
-        state = lease_state(lease, self.evidence) if lease else None
-        if lease is None or (lease.update is None and state != "made"):
+        if lease is None:
             return
+        state = lease_state(lease, self.evidence)
         if state == "made":
             stack = stack_of(lease.owner)
             remedy = f"pulumi destroy --stack {stack}" if stack else f"take the card out of it: virsh edit {lease.vm}"
             raise RefusedError(
                 f"{lease.vm} ({lease.owner}) has GPU {lease.gpu} of host {lease.host} in its definition, so the lease"
                 f" is in use; to free the card: {remedy}"
+            )
+        others = [vm for vm in self.evidence.vms_with(lease.host, lease.devices) if vm.name != lease.vm]
+        if others and not wrong:
+            names = ", ".join(f"{vm.name} ({vm.state}, owner {vm.owner or 'not known'})" for vm in others)
+            raise RefusedError(
+                f"GPU {lease.gpu} of host {lease.host} is in the definition of {names}, though leased to {lease.vm}"
+                f" ({lease.owner}); libvirt's definition counts and stays: if it is the lease that is wrong, drop it"
+                f" with: {release_command(lease)} --wrong"
             )
         if state == "making" and lease.update is not None and state_of(lease.update) == "running":
             raise RefusedError(
@@ -74,6 +86,13 @@ def refuse_lent(settings: Settings, machines: Collection[str]) -> None:
     ]
     if lent:
         raise RefusedError(f"{'; '.join(lent)}; take it back, which starts the machines as well: {FLIP}")
+
+
+def refuse_unfinished(chosen: project.Stack) -> None:
+    """Raise RefusedError while a flip of the stack is open: it has stopped machines, or is about to."""
+    found = unfinished(chosen.settings(), chosen.name, project.root())
+    if found:
+        raise RefusedError("; ".join(str(each) for each in found))
 
 
 def look(chosen: project.Stack, host: str, gpu: str, host_file: list[Path] | None) -> Found:

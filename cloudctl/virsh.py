@@ -63,14 +63,20 @@ class Virsh:
         return [line.strip() for line in done.stdout.splitlines() if line.strip()]
 
     def definition(self, uri: str, name: str) -> str | None:
-        """Return a VM's XML as it is now, or None where there is no such VM (any more)."""
-        done = self._run(uri, "dumpxml", name)
-        return done.stdout if done.returncode == 0 else None
+        """Return a VM's XML as it is now, or None where there is no such VM (any more).
+
+        Raises CannotTellError where libvirt does not answer: a VM that cannot be read may hold anything.
+        """
+        return self._read(uri, "failed to get domain", "dumpxml", name)
 
     def device(self, uri: str, address: str) -> str | None:
-        """Return libvirt's XML of a PCI function in sysfs form, or None where libvirt knows none."""
-        done = self._run(uri, "nodedev-dumpxml", "pci_" + re.sub(r"[:.]", "_", address))
-        return done.stdout if done.returncode == 0 else None
+        """Return libvirt's XML of a PCI function in sysfs form, or None where libvirt knows none.
+
+        Raises CannotTellError where libvirt does not answer.
+        """
+        return self._read(
+            uri, "Could not find matching device", "nodedev-dumpxml", "pci_" + re.sub(r"[:.]", "_", address)
+        )
 
     def starts_with_host(self, uri: str, name: str) -> bool:
         """Whether a VM is set to autostart. Raises CannotTellError where libvirt does not say."""
@@ -110,6 +116,15 @@ class Virsh:
         if done.returncode != 0:
             known = remedy_for(done.stderr)
             raise CannotTellError(_failed(uri, " ".join(words), done.stderr) + (f"; {known.remedy}" if known else ""))
+
+    def _read(self, uri: str, gone: str, *words: str) -> str | None:
+        """Return what virsh prints, or None where it says that there is no such thing."""
+        done = self._run(uri, *words)
+        if done.returncode == 0:
+            return done.stdout
+        if gone in done.stderr:
+            return None
+        raise CannotTellError(_failed(uri, " ".join(words), done.stderr))
 
     def _act(self, vm: Found, verb: str) -> None:
         done = self._run(vm.uri, verb, vm.name)

@@ -37,18 +37,21 @@ def quorum(settings: Settings, planned: Mapping[str, Definition], standing: Stan
     members = sorted((vm for vm in standing.vms if vm.role == CONTROL_PLANE), key=lambda vm: (vm.name, vm.host))
     gone = [vm for vm in standing.lost if vm.role == CONTROL_PLANE]
     losses = list(_losses(settings, planned, members))
-    restarts = [vm for vm in members if vm not in [loss.vm for loss in losses] and _restarts(settings, vm)]
-    expendable = set(settings.kubernetes.expendable)
-    if not losses:
-        return list(_unused(expendable, members))
-    least = (len(members) + len(gone)) // 2 + 1
     lost = [loss.vm for loss in losses]
     left = [vm for vm in members if vm.running and vm not in lost]
+    restarts = [vm for vm in left if _restarts(settings, vm)]
+    expendable = set(settings.kubernetes.expendable)
+    if not losses and not restarts:
+        return list(_unused(expendable, members))
+    every = [*members, *gone]
+    least = len(every) // 2 + 1
     # Sizes are changed one control plane after the other, so at most one of these is away.
-    there = len(left) - (1 if any(vm in left for vm in restarts) else 0)
-    if there >= least or {vm.name for vm in lost} <= expendable:
+    there = len(left) - (1 if restarts else 0)
+    if there >= least or {vm.name for vm in [*lost, *restarts]} <= expendable:
         return []
-    return [_refusal(losses, restarts, [*members, *gone], least, settings)]
+    if not losses and len(left) == len(every) == least:
+        return [_outage(restarts, every)]
+    return [_refusal(losses, restarts, every, least)]
 
 
 def pins(settings: Settings, standing: Standing, digests: Mapping[str, str]) -> list[Finding]:
@@ -104,27 +107,42 @@ def _unused(expendable: set[str], members: Sequence[Vm]) -> Iterator[Finding]:
         yield Finding("expendable", "warn", host, None, message, "take it out, so that it covers no later mistake")
 
 
-def _refusal(
-    losses: Sequence[Loss], restarts: Sequence[Vm], members: Sequence[Vm], least: int, settings: Settings
-) -> Finding:
-    names = [loss.vm.name for loss in losses]
-    lost = [loss.vm for loss in losses]
-    reasons = "; ".join(f"{loss.vm.name} {loss.why}" for loss in losses)
-    off = [vm.name for vm in members if not vm.running and vm not in lost]
+def _outage(restarts: Sequence[Vm], members: Sequence[Vm]) -> Finding:
+    """Return a remark where all members run and the cluster is so small that it bears no restart at all."""
+    names = _control_planes([vm.name for vm in restarts])
     message = (
-        f"{_control_planes(names)} would go at once ({reasons}), but etcd with {_count(len(members), 'member')} bears"
-        f" the loss of {len(members) - least}"
+        f"{names} will be restarted with another size, and etcd with {_count(len(members), 'member')} bears the loss of"
+        " 0: the Kubernetes API is away meanwhile"
     )
+    return Finding(
+        "quorum", "warn", restarts[0].host, None, message, "nothing is lost by it; three would bear one away"
+    )
+
+
+def _refusal(losses: Sequence[Loss], restarts: Sequence[Vm], members: Sequence[Vm], least: int) -> Finding:
+    lost = [loss.vm for loss in losses]
+    off = [vm.name for vm in members if not vm.running and vm not in lost]
+    resized = ", ".join(vm.name for vm in restarts)
+    if losses:
+        reasons = "; ".join(f"{loss.vm.name} {loss.why}" for loss in losses)
+        message = f"{_control_planes([vm.name for vm in lost])} would go at once ({reasons})"
+    else:
+        message = f"{_control_planes([vm.name for vm in restarts])} would be restarted with another size"
+    message += f", but etcd with {_count(len(members), 'member')} bears the loss of {len(members) - least}"
     if off:
         message += f"; {', '.join(off)} {'is' if len(off) == 1 else 'are'} not running as it is"
-    if restarts:
-        message += f"; {', '.join(vm.name for vm in restarts)} would be restarted with another size meanwhile"
-    return Finding("quorum", "refuse", lost[0].host, None, message, _remedy(losses, len(members), least))
+    if losses and restarts:
+        message += f"; {resized} would be restarted with another size meanwhile"
+    taken = ", ".join(vm.name for vm in [*lost, *restarts])
+    consent = f"where the cluster may be lost, write kubernetes.expendable: [{taken}]"
+    if losses:
+        remedy = _remedy(losses, len(members), least, consent)
+    else:
+        remedy = f"leave the sizes as they are until {' and '.join(off)} can be used again; or, {consent}"
+    return Finding("quorum", "refuse", [*lost, *restarts][0].host, None, message, remedy)
 
 
-def _remedy(losses: Sequence[Loss], count: int, least: int) -> str:
-    names = ", ".join(loss.vm.name for loss in losses)
-    consent = f"where the cluster may be lost, write kubernetes.expendable: [{names}]"
+def _remedy(losses: Sequence[Loss], count: int, least: int, consent: str) -> str:
     pinned = [loss for loss in losses if loss.other_image and loss.vm.image]
     if count - least < 1:
         kept = "".join(f"keep {each.vm.name} as it is (machines[].image: {each.vm.image}), or " for each in pinned)

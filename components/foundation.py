@@ -35,6 +35,7 @@ class Host(TaskComponent):
     network_id: pulumi.Output[str]
     pool_name: pulumi.Output[str]
     provider: libvirt.Provider
+    pool: str
 
     def __init__(self, name: str, args: HostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         props = {
@@ -48,7 +49,7 @@ class Host(TaskComponent):
         }
         mine = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(providers=[args.provider]))
         super().__init__("cloud:foundation:Host", name, "CLOUD-0.1", props, mine)
-        self.provider = args.provider
+        self.provider, self.pool = args.provider, args.host.pool.name
         self.network_id = self._network(name, args).id
         self.pool_name = self._pool(name, args).name
         self.register_outputs({"networkId": self.network_id, "poolName": self.pool_name})

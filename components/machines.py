@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +11,13 @@ import pulumi
 import pulumi_libvirt as libvirt
 from pulumi_command import local
 
+from cluster.leaving import Member, dump_members, leaving_folder
 from cluster.render.domain_xml import Definition, domain_xslt
 from cluster.render.inventory import ssh_jump
 from cluster.settings import model
 from cluster.standing import Standing, ready_mark
 from cluster.types import BYTES_PER_MIB, host_cpus
+from cluster.upgrades import NOTE
 from cluster.vm import image_kind
 from components.base import TaskComponent, run_dir, script
 from components.foundation import Host
@@ -37,7 +40,8 @@ class MachineArgs:
 
     ``stays``: a VM stands that is as planned but for its size. ``stays_on_disk``: its disk is from the image planned.
     ``made`` says which making of the VM, and so of its disk, this is. ``leases`` are waited for and carry no value.
-    ``after`` is the control plane before this one: sizes are changed one after the other.
+    ``after`` is the control plane before this one, or the worker that restarts before this one does: sizes are changed
+    one after the other. ``members`` are all control planes.
     """
 
     settings: model.Settings
@@ -53,6 +57,7 @@ class MachineArgs:
     stays: bool = False
     stays_on_disk: bool = True
     after: Sequence[pulumi.Resource] = ()
+    members: Sequence[Member] = ()
 
 
 class Machine(TaskComponent):
@@ -85,6 +90,8 @@ class Machine(TaskComponent):
         domain = self._domain(args, self._root(args).id, console)
         self.domain_id = domain.id
         self.ready = self._ready(args, domain.id, self._size(args, domain.id).stdout)
+        if _is_plane(machine):
+            self._quorum(args, domain.id)
         self.register_outputs({"domainId": self.domain_id, "ready": self.ready.stdout})
 
     def _root(self, args: MachineArgs) -> libvirt.Volume:
@@ -153,6 +160,7 @@ class Machine(TaskComponent):
                 "DISK_MIB": str(int(machine.disk)),
                 "CPU_PINNING": pins,
                 "SHUTDOWN_TIMEOUT": str(300 * _slowness(args)),
+                **_cluster(args),
             },
             triggers=[domain_id, args.made],
             opts=self.child(depends_on=args.after),
@@ -169,11 +177,27 @@ class Machine(TaskComponent):
                 "MADE": args.made,
                 "READY_MARK": str(ready_mark(args.settings, pulumi.get_stack(), args.machine.name)),
                 "READY_TIMEOUT": str(600 * _slowness(args)),
+                "HARMLESS": json.dumps(list(args.settings.images.harmless_complaints)),
                 # Another size is a restart, or a larger disk: wait again.
                 "SIZE": size,
+                **_cluster(args),
+                **({"KUBERNETES": f"{run_dir(pulumi.get_stack())}/{NOTE}"} if _is_plane(args.machine) else {}),
             },
             triggers=[domain_id, args.made],
             opts=self.child(),
+        )
+
+    def _quorum(self, args: MachineArgs, domain_id: pulumi.Input[str]) -> local.Command:
+        folder = leaving_folder(args.settings, pulumi.get_stack())
+        return local.Command(
+            f"{args.machine.name}-quorum",
+            create=script("quorum", "stays"),
+            delete=script("quorum", "goes"),
+            environment={**_who(args), "MEMBERS": dump_members(args.members), "LEAVING": str(folder)},
+            # By nothing but the VM, whose id every making has: it may only be deleted where the VM is about to be.
+            triggers=[domain_id],
+            # The note that the VM goes is taken back once the VM can be used; and it is deleted before anything else.
+            opts=self.child(depends_on=[self.ready], delete_before_replace=True),
         )
 
 
@@ -208,12 +232,16 @@ class MachinePool(TaskComponent):
         props = {"vms": [machine.name for machine in args.settings.machines]}
         super().__init__("cloud:kubernetes:MachinePool", name, "CLOUD-2.1", props, opts)
         self.machines, self.nodes, self.made = {}, {}, {}
-        after: list[pulumi.Resource] = []
+        planes = args.settings.by_role("control-plane")
+        self._members = [
+            Member(each.name, args.vms[each.name].uuid, args.settings.host_of(each).uri) for each in planes
+        ]
+        after: dict[str, list[pulumi.Resource]] = {}
         for machine in args.settings.machines:
-            control_plane = machine.role == "control-plane"
-            made = self._add(args, machine, after if control_plane else [])
-            if control_plane:
-                after = [made.ready]
+            # Of the workers those that restart; new ones need not wait for each other.
+            turn = "control-plane" if _is_plane(machine) else "worker" if _restarts(args, machine) else machine.name
+            made = self._add(args, machine, after.get(turn, []))
+            after[turn] = [made.ready]
         marks = [_made(args, machine) for machine in args.settings.machines]
         for (vm, made), mark in zip(self.machines.items(), marks, strict=True):
             self.made[vm] = _once_ready(made, mark)
@@ -240,6 +268,7 @@ class MachinePool(TaskComponent):
                 stays=there is not None and (there.image, there.shape) == (vm.image, vm.shape),
                 stays_on_disk=not other_disk,
                 after=after,
+                members=self._members,
             ),
             self.child(),
         )
@@ -251,6 +280,21 @@ class MachinePool(TaskComponent):
             "gpus": [gpu.address for gpu in machine.gpus],
         }
         return made
+
+
+def _is_plane(machine: model.Machine) -> bool:
+    return machine.role == "control-plane"
+
+
+def _restarts(args: MachinePoolArgs, machine: model.Machine) -> bool:
+    """Whether a VM stands and, as far as anyone can tell, will be restarted for another size."""
+    vm = args.standing.vm(args.settings.host_of(machine).name, machine.name)
+    return vm is not None and (vm.cores, vm.memory_mib) != (int(machine.cores), int(machine.memory))
+
+
+def _cluster(args: MachineArgs) -> dict[str, pulumi.Input[str]]:
+    """Return where the cluster can be asked about a worker, once there is one."""
+    return {} if _is_plane(args.machine) else {"KUBECONFIG_FILE": f"{run_dir(pulumi.get_stack())}/kubeconfig"}
 
 
 def _once_ready(machine: Machine, mark: str) -> pulumi.Output[str]:

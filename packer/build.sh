@@ -4,16 +4,14 @@
 # IMAGE_ACCELERATOR (kvm|tcg), IMAGE_OUTPUT (the file to make); for gpu-worker IMAGE_DRIVER (nvidia|none) and
 # IMAGE_DRIVER_BRANCH. Optional: IMAGE_APT_PROXY, a proxy for the build VM's packages. Prints the file's path; progress
 # goes to stderr, Packer's own output to a log, and what the image was made of to a JSON file beside it.
-# The file is there complete or not at all; if it is there, nothing is built. What shapes the image is in the templates,
-# scripts and seed, whose hash the caller puts into the file's name; nothing in here does.
+# The file is there complete or not at all; if it is whole, by the sum in that JSON file, nothing is built. What shapes
+# the image is in the templates, scripts and seed, whose hash the caller puts into the file's name; nothing in here does.
+# IMAGE_MARK and IMAGE_MAKING (optional): a file that gets this number once the image is there.
 set -euo pipefail
 
 kind="${1:?which image? base or gpu-worker}"
 cd "$(dirname "$0")/.."
-if [[ -s "$IMAGE_OUTPUT" ]]; then
-  echo "$IMAGE_OUTPUT"
-  exit 0
-fi
+about="${IMAGE_OUTPUT%.qcow2}.json"
 
 say() { echo "image $kind: $*" >&2; }
 refuse() {
@@ -21,12 +19,33 @@ refuse() {
   exit 1
 }
 
+# Say that the image is there.
+finish() {
+  touch "$about" # not older than the image: it has been looked at since the image was written
+  if [[ -n "${IMAGE_MARK:-}" ]]; then
+    mkdir -p "$(dirname "$IMAGE_MARK")"
+    echo "${IMAGE_MAKING:-1}" >"$IMAGE_MARK"
+  fi
+  echo "$IMAGE_OUTPUT"
+  exit 0
+}
+
+is_whole() {
+  local told
+  [[ -s "$IMAGE_OUTPUT" && -s "$about" ]] || return
+  told="$(sed -n 's/^ *"sha256": "\([0-9a-f]*\)".*/\1/p' "$about")"
+  [[ -n "$told" && "$told" == "$(sha256sum "$IMAGE_OUTPUT" | cut -d ' ' -f 1)" ]]
+}
+
+is_whole && finish
+[[ ! -e "$IMAGE_OUTPUT" ]] || say "$IMAGE_OUTPUT is not what was built, so it is built again"
+
 # ---- what can be known before anything long begins -------------------------------------------------------------------
 
 declare -A package=([packer]="packer, see https://developer.hashicorp.com/packer/install"
-  [qemu-system-x86_64]=qemu-system-x86 [qemu-img]=qemu-utils [ssh-keygen]=openssh-client)
+  [qemu-system-x86_64]=qemu-system-x86 [qemu-img]=qemu-utils [ssh-keygen]=openssh-client [flock]=util-linux [setpriv]=util-linux [pkill]=procps)
 missing=()
-for tool in packer qemu-system-x86_64 qemu-img ssh-keygen; do
+for tool in packer qemu-system-x86_64 qemu-img ssh-keygen flock setpriv pkill; do
   command -v "$tool" >/dev/null || missing+=("$tool (Debian and Ubuntu: ${package[$tool]})")
 done
 if ((${#missing[@]})); then
@@ -71,8 +90,21 @@ esac
 
 folder="$(dirname "$IMAGE_OUTPUT")"
 mkdir -p "$folder"
+# One build of a kind at a time: another stack may want the same image, which is then there.
+exec 9>"$folder/.$kind.lock"
+if ! flock -n 9; then
+  say "another build of it is at work; waiting for its end"
+  flock 9
+fi
+is_whole && finish
+# Under the lock nobody else has such a folder: what is there is of a build that was killed.
+for dead in "$folder/.$kind".??????; do
+  [[ -d "$dead" ]] || continue
+  pkill -KILL -f -- "$(realpath "$dead" | sed 's/[][().*+?^$|{}\\]/\\&/g')/" || true
+  rm -rf "$dead"
+done
 log="$(realpath "$folder")/$kind.log"
-work="$(mktemp -d "$folder/.$kind.XXXXXX")"
+work="$(mktemp -d "$(realpath "$folder")/.$kind.XXXXXX")"
 trap 'rm -rf "$work"' EXIT
 
 # A key for this build alone, and the templates of this image alone.
@@ -92,6 +124,7 @@ export PACKER_CACHE_DIR="${PACKER_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/pac
 export CHECKPOINT_DISABLE=1 PACKER_NO_COLOR=1
 
 build() {
+  exec 9>&- # the lock is the script's alone: whatever outlives it must not keep the next build waiting
   # Before 1.7 plugins were part of Packer, and there was no "packer init".
   if packer init -help >/dev/null 2>&1; then
     cp packer/plugins.pkr.hcl "$work/hcl/"
@@ -103,6 +136,7 @@ build() {
 
 # The steps that take long, each with the seconds since the beginning; the rest is in the log.
 show_steps() {
+  exec 9>&-
   local line
   while IFS= read -r line; do
     case "$line" in
@@ -131,7 +165,7 @@ remedy() {
 }
 
 say "building from $(sed 's|//[^/@]*@|//|; s|[?].*||' <<<"$IMAGE_SOURCE"); log: $log"
-if ! build 2>&1 | tee "$log" | show_steps; then
+if ! build 2>&1 | tee "$log" 9>&- | show_steps; then
   {
     echo "image $kind was not built; the end of Packer's log:"
     tail -n 25 "$log" | sed 's/^/  /'
@@ -164,7 +198,7 @@ cat >"$work/about.json" <<JSON
   "seconds": $SECONDS
 }
 JSON
-mv "$work/about.json" "${IMAGE_OUTPUT%.qcow2}.json"
+mv "$work/about.json" "$about"
 mv "$made" "$IMAGE_OUTPUT"
 say "built in $SECONDS s, $(($(stat -c %s "$IMAGE_OUTPUT") / 1048576)) MiB"
-echo "$IMAGE_OUTPUT"
+finish

@@ -49,13 +49,16 @@ def gpus(
     from cloudctl.views import gpus as view
     from cluster.leases import LeaseFile
     from cluster.leases.update import ended
+    from cluster.standing import ready_mark
 
     chosen = project.choose(stack, config_file, lab=lab)
     settings = chosen.settings()
     book = LeaseFile(project.root() / settings.state).read()
     over = ended(book.leases)  # before the hosts are asked: what these updates made is there by then
     hosts = live.hosts(settings, host_file, need=("domains", "gpus"))
-    data = view.report(settings, hosts, book, over, chosen.owner)
+    marks = project.root() / ready_mark(settings, chosen.name, "")
+    ready = {path.name for path in marks.iterdir()} if marks.is_dir() else set()
+    data = view.report(settings, hosts, book, over, chosen.owner, ready)
     if json_:
         console.show_json(data)
     else:
@@ -127,14 +130,18 @@ def release(
     config_file: options.ConfigFile = None,
     host_file: options.HostFile = None,
     lab: options.Lab = False,
+    wrong: Annotated[
+        bool, typer.Option("--wrong", help="The lease is wrong: another VM has the card, and keeps it.")
+    ] = False,
     yes: options.Yes = False,
     dry_run: options.DryRun = False,
 ) -> None:
-    """Drop a lease whose VM libvirt does not define.
+    """Drop the lease of a card that no VM defines.
 
-    For what no update will give back: a lease taken by hand, or of a stack that is gone. Refused where the VM has
-    the card in its definition, and where an update that is about to make it still runs. The stack is only asked for
-    its hosts and its lease file: the lease may be anybody's.
+    For what no update will give back: a lease taken by hand, or of a stack that is gone. Refused where any VM has the
+    card in its definition, and where an update that is about to make the lease's VM still runs. A lease that says one
+    VM while another has the card goes by --wrong; the definition is left alone. The stack is only asked for its hosts
+    and its lease file: the lease may be anybody's.
     Exit code 1: refused; 3: the host could not be asked.
 
     \b
@@ -149,8 +156,10 @@ def release(
     if found.lease is None:
         console.say(f"nobody holds a lease on GPU {address} of host {host}")
         return
-    found.refuse()
-    what = f"the lease of {found.lease.vm} ({found.lease.owner}) on GPU {address} of host {host}"
+    found.refuse(wrong=wrong)
+    what = f"the lease of {found.lease.vm} ({found.lease.owner}) on GPU {found.lease.gpu} of host {host}"
+    if found.lease.gpu != address:
+        what += f", with which {address} moves"
     if dry_run:
         console.say(f"would drop {what}, held since {found.lease.since}")
         return

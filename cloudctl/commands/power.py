@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cloudctl import console, exits, options, project
+from cloudctl import console, options, project
+from cloudctl.commands import up
 from cloudctl.exits import CannotTellError
 
 if TYPE_CHECKING:
     from cloudctl.power import Group
-    from cloudctl.project import Stack
     from cluster.settings.model import Settings
 
 
@@ -25,10 +24,8 @@ def start(
     """Start a stack, or its stopped machines.
 
     If every machine of the stack is there and some are off, those that are off are started through libvirt, control
-    planes first, and Pulumi is not called; refused while the HPC cluster holds the lease on one of their GPUs.
-    Otherwise this runs
-    pulumi up --policy-pack policies, which previews, asks and then changes. With --dry-run: the preview only.
-    Where that fails, each cause follows in three lines: what failed, why, what to do (see cloudctl explain).
+    planes first, and Pulumi is not called; refused while the HPC cluster holds the lease on one of their GPUs, and
+    while a flip is not through. Otherwise this is cloudctl up. With --dry-run: what would be started, or the preview.
 
     \b
     Examples:
@@ -43,11 +40,12 @@ def start(
     virsh = Virsh()
     groups = _standing(settings, chosen.owner)
     if groups is None:
-        raise typer.Exit(_up(chosen, settings, yes=yes, dry_run=dry_run))
+        raise typer.Exit(up.run(chosen, settings, yes=yes, dry_run=dry_run))
     off = [vm.name for group in groups for vm in group.in_state("shut-off")]
     if not off:
         console.say(f"every machine of {chosen.name} is on")
-        raise typer.Exit(_up(chosen, settings, yes=yes, dry_run=dry_run))
+        raise typer.Exit(up.run(chosen, settings, yes=yes, dry_run=dry_run))
+    gpu_leases.refuse_unfinished(chosen)
     gpu_leases.refuse_lent(settings, off)
     if dry_run:
         console.say(f"would start, control planes first: {', '.join(off)}")
@@ -107,36 +105,3 @@ def _standing(settings: Settings, owner: str) -> tuple[Group, Group] | None:
         console.note(f"machines were not looked at: {error}")
         return None
     return None if any(group.in_state("absent") for group in groups) else groups
-
-
-def _up(chosen: Stack, settings: Settings, *, yes: bool, dry_run: bool) -> int:
-    import tempfile
-
-    from cloudctl.engine import Engine
-
-    words = ["preview" if dry_run else "up", "--stack", chosen.name]
-    words += ["--policy-pack", "policies"]
-    if chosen.file != project.root() / f"Pulumi.{chosen.name}.yaml":
-        words += ["--config-file", str(chosen.file)]
-    if yes and not dry_run:
-        words.append("--yes")
-    console.note(f"pulumi {' '.join(words)}")
-    with tempfile.TemporaryDirectory() as folder:
-        events = Path(folder) / "events.jsonl"
-        if Engine(project.root()).attended(words, events) == 0:
-            return exits.OK
-        _explain(events, settings, chosen.name)
-    return exits.REFUSED
-
-
-def _explain(events: Path, settings: Settings, stack: str) -> None:
-    """Print what is known of each failure; what nobody knows the engine has printed itself."""
-    from cloudctl import failures
-    from cloudctl.commands.explain import show
-
-    text = events.read_text() if events.exists() else ""
-    uri = settings.hosts[0].uri if len(settings.hosts) == 1 else "URI"
-    known = [each for each in failures.explain(failures.read(text).failures, uri, stack) if each.remedy]
-    if known:
-        console.say("\nwhat failed, why, and what to do:")
-        show(known)

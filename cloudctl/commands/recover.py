@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cloudctl import console, exits, options, project
+from cloudctl import console, options, project
+
+if TYPE_CHECKING:
+    from cloudctl.recovering import Recovering
 
 
 def recover(
@@ -26,7 +28,9 @@ def recover(
     Afterwards the next pulumi up goes on. When the engine dies while something is created, the thing may exist and the
     state does not know it; the next up would clash with it. What this stack creates has ids that can be foretold: each
     is looked up, and is in the state afterwards exactly if it is there. Commands are simply run again by the next up.
-    Nothing is created or deleted; a pool or network of ours that was defined and never started is started.
+    Nothing else is created or deleted; a pool or network of ours that was defined and never started is started, and a
+    VM that was defined and could not start is undefined, which gives its GPUs back. cloudctl up and make up do all of
+    this themselves.
 
     Where a provider lost its connection, the engine forgets what it had begun, and the next up says "already exists":
     --strays finds such things too; it takes a preview. Where the stack is still locked by the update that died, run
@@ -39,17 +43,13 @@ def recover(
       cloudctl recover --stack prod --strays
     """
     from cloudctl.engine import for_stack
-    from cluster.recovery import plan_recovery, with_strays
+    from cloudctl.recovering import Recovering
 
     chosen = project.choose(stack, config_file, lab=lab)
-    engine = for_stack(project.root(), chosen.name, lab=lab)
-    export = engine.export(chosen.name)
-    if not lab:
-        # First: a preview is refused while our pool is stopped.
-        _finish_halfway(chosen, yes=yes, dry_run=dry_run)
-    if strays:
-        export = with_strays(export, engine.preview(chosen.name, chosen.file))
-    plan = plan_recovery(export)
+    recovering = Recovering(chosen, for_stack(project.root(), chosen.name, lab=lab), live=not lab)
+    # First: a preview is refused while our pool is stopped.
+    _mend_hosts(recovering, yes=yes, dry_run=dry_run)
+    plan = recovering.plan(strays=strays)
     if json_:
         shown = {"needed": plan.needed, "look_up": plan.refresh, "run_again": plan.again, "unclear": plan.unclear}
         console.show_json(shown)
@@ -59,28 +59,22 @@ def recover(
         return
     if not yes:
         typer.confirm(f"mend the state of {chosen.name}?", abort=True)
-    engine.import_state(chosen.name, json.dumps(plan.deployment), beside=chosen.file)
-    if plan.refresh:
-        targets = [f"--target={urn}" for urn in plan.refresh]
-        words = ["refresh", "--yes", "--skip-preview", "--stack", chosen.name, "--config-file", str(chosen.file)]
-        if engine.attended([*words, *targets]) != 0:
-            raise exits.RefusedError("the refresh failed, see above; mend the cause and run cloudctl recover again")
+    recovering.mend(plan)
     if not json_:
         console.say(f"{chosen.name} is ready for the next pulumi up")
 
 
-def _finish_halfway(chosen: project.Stack, *, yes: bool, dry_run: bool) -> None:
-    from cloudctl import halfway
-    from cloudctl.virsh import Virsh
-
-    virsh = Virsh()
-    found = halfway.find(chosen.settings(), chosen.name, virsh)
-    for each in found:
+def _mend_hosts(recovering: Recovering, *, yes: bool, dry_run: bool) -> None:
+    stopped, dead = recovering.halfway(), recovering.unstarted()
+    for each in (*stopped, *dead):
         console.note(f"{each}")
-    if found and not dry_run:
-        if not yes:
-            typer.confirm("start what was never started?", abort=True)
-        halfway.finish(found, virsh, console.note)
+    if dry_run:
+        return
+    if stopped and (yes or typer.confirm("start what was never started?", abort=True)):
+        recovering.start(stopped, console.note)
+    if dead and (yes or typer.confirm("undefine the VMs that could not start? their disks are kept", abort=True)):
+        recovering.clear(dead)
+        console.note("undefined; their GPUs are free")
 
 
 def _show(needed: bool, groups: dict[str, tuple[str, ...]]) -> None:

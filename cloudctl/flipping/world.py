@@ -5,19 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cloudctl.exits import CannotTellError
 from cloudctl.flipping import devices, kube, outside
 from cloudctl.virsh import Virsh
+from cluster.budget import GPUAlreadyAllocatedError
 from cluster.flip.commands import Command
-from cluster.flip.model import Card, Cluster, HostView, Scene, Vm
+from cluster.flip.model import Card, Cluster, FlipError, HostView, Scene, Vm
 from cluster.flip.scene import hosts_of, scene
 from cluster.flip.world import Outcome
 from cluster.host.collect import collect
 from cluster.host.model import HostFacts
 from cluster.leases import LeaseFile
+from cluster.leases.update import state_of
 from cluster.settings.model import Host, Settings
 
 NEEDED = ("domains", "gpus", "iommu_groups")
@@ -41,7 +43,8 @@ class RealWorld:
         rough = scene(self.settings, self.owner, facts, known, Cluster())
         # The facts know three states; one that sleeps or has crashed still holds its devices.
         states = {vm.key: self.state(vm) for vm in rough.vms}
-        return scene(self.settings, self.owner, facts, known, self.cluster(), states)
+        found = scene(self.settings, self.owner, facts, known, self.cluster(), states)
+        return replace(found, updates=self.updates())
 
     def state(self, vm: Vm) -> str:
         """Return a VM's state now."""
@@ -63,9 +66,22 @@ class RealWorld:
         """Run a command without a shell, so long at most."""
         return outside.run(command, seconds)
 
+    def updates(self) -> tuple[str, ...]:
+        """Return the updates of the stack that hold leases and whose engine runs.
+
+        Asked for under the file's lock: an update that is just about to take its leases is waited for.
+        """
+        leases = self.leases.change(lambda book: book).leases
+        mine = {lease.update for lease in leases if lease.owner == self.owner and lease.update}
+        running = sorted(update.pid for update in mine if state_of(update) == "running")
+        return tuple(f"an update of this stack (process {pid})" for pid in running)
+
     def transfer(self, card: Card, giver: tuple[str, str], taker: tuple[str, str]) -> None:
-        """Hand a card's lease over."""
-        self.leases.transfer(card.host, card.address, giver, taker)
+        """Hand a card's lease over. Raises FlipError where an update is at work for it, or a third VM has it."""
+        try:
+            self.leases.transfer(card.host, card.address, giver, taker, card.functions)
+        except GPUAlreadyAllocatedError as error:
+            raise FlipError("; ".join(str(finding) for finding in error.findings)) from None
 
     def time(self) -> float:
         """Return seconds of a clock that never goes back."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,17 @@ from cluster.settings.model import Settings
 
 
 def report(
-    settings: Settings, hosts: Mapping[str, HostFacts | str], book: Book, ended: frozenset[Update], owner: str
+    settings: Settings,
+    hosts: Mapping[str, HostFacts | str],
+    book: Book,
+    ended: frozenset[Update],
+    owner: str,
+    ready: Container[str] = (),
 ) -> dict[str, Any]:
     """Return a row per GPU and per lease, what does not agree, and what is only worth knowing.
 
-    ``ended`` are the updates that were over before the hosts were asked. A GPU's state: ``ours`` (a VM of this stack
+    ``ended`` are the updates that were over before the hosts were asked, ``ready`` the VMs of the stack that could once
+    be used. A GPU's state: ``ours`` (a VM of this stack
     has it), ``leased`` (promised to one of ours, not yet in it), ``held`` (another's VM has it, running or merely
     defined, or another's lease keeps it), ``free``, or ``unknown`` (planned or leased, but nothing is known of it).
     """
@@ -42,9 +48,23 @@ def report(
         "notes": [
             *(str(each) for each in found if each.harmless),
             *(str(each) for each in about if each.severity == "warn"),
+            *(note for each in facts.values() for note in _never_ready(settings, each, owner, ready)),
         ],
         "unknown": [f"host {host}: {each}" for host, each in hosts.items() if isinstance(each, str)],
     }
+
+
+def _never_ready(settings: Settings, facts: HostFacts, owner: str, ready: Container[str]) -> Iterator[str]:
+    """Yield a note on each VM of the stack that keeps GPUs and is off, where nobody ever saw it ready."""
+    planned = {machine.name for machine in settings.machines}
+    for vm in facts.domains:
+        gpus = [gpu.address for gpu in facts.gpus if gpu.address in vm.hostdevs]
+        if gpus and vm.owner == owner and vm.state == "shut-off" and vm.name in planned and vm.name not in ready:
+            yield (
+                f"{vm.name} on host {facts.name} is defined and off, and was never ready as far as this machine knows:"
+                f" if it could not start, the next cloudctl up --stack {owner.removeprefix('cloud/')} (or cloudctl"
+                f" recover) undefines it and frees {', '.join(gpus)}"
+            )
 
 
 def _lease(lease: Lease, evidence: Evidence) -> dict[str, Any]:
@@ -102,6 +122,7 @@ class _Look:
             "vendor_device": gpu.vendor_device,
             "serial": gpu.serial,
             "uuid": gpu.uuid,
+            "slot": gpu.slot,
             "seen": self._seen(host, gpu.address),
             "state": state,
             "vm": holder.name if holder else keeping.vm if keeping else None,
@@ -118,7 +139,7 @@ class _Look:
         return {
             "host": host,
             "address": address,
-            **dict.fromkeys((*empty, "serial", "uuid", "vm_state")),
+            **dict.fromkeys((*empty, "serial", "uuid", "slot", "vm_state")),
             "seen": self._seen(host, address),
             "state": "unknown",
             "vm": lease.vm if lease else None,
@@ -139,7 +160,7 @@ class _Look:
         seen: Seen | None = self.book.seen_by(self.owner).get((host, address))
         if seen is None:
             return None
-        known = {"vendor_device": seen.vendor_device, "serial": seen.serial, "uuid": seen.uuid}
+        known = {"vendor_device": seen.vendor_device, "serial": seen.serial, "uuid": seen.uuid, "slot": seen.slot}
         return {**known, "group": list(seen.group), "at": seen.at}
 
     def _problem(

@@ -76,6 +76,7 @@ _KINDS: dict[str, type[PlanRefusedError]] = {
     "gpu-held": GPUAlreadyAllocatedError,
     "gpu-duplicate": GPUAlreadyAllocatedError,
     "gpu-leased": GPUAlreadyAllocatedError,
+    "flip-open": GPUAlreadyAllocatedError,
     "quorum": QuorumLossError,
     "iommu-off": IOMMUConfigurationError,
     "gpu-group": IOMMUConfigurationError,

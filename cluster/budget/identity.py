@@ -1,8 +1,9 @@
 """Which card it is: what the settings name and what the stack last saw, against the card at the address now.
 
 An address is a place, not a card: a card that is added or moved renumbers the others, and the wrong one would go to a
-VM. Serial numbers and UUIDs are told by NVIDIA's driver only, so a card that is bound to vfio-pci tells none. What is
-not known now is no difference; what was known before is not forgotten for it.
+VM. So the firmware's name of the slot counts as well, where it gives one. Serial numbers and UUIDs are told by NVIDIA's
+driver only, so a card that is bound to vfio-pci tells none. What is not known now is no difference; what was known
+before is not forgotten for it.
 """
 
 from __future__ import annotations
@@ -93,12 +94,13 @@ class _Check:
             (old.vendor_device, card and card.vendor_device),
             (old.serial, card and card.serial),
             (old.uuid, card and card.uuid),
+            (old.slot, card and card.slot),
         )
         moved = self._moved_to(old.serial, old.uuid)
         if not any(was and now and was != now for was, now in pairs) and not (card is None and moved):
             return []
-        then = _described(old.vendor_device, old.serial, old.uuid)
-        now = _described(card.vendor_device, card.serial, card.uuid) if card else "none"
+        then = _described(old.vendor_device, old.serial, old.uuid, old.slot)
+        now = _described(card.vendor_device, card.serial, card.uuid, card.slot) if card else "none"
         message = (
             f"{self._where}, for vm {self.demand.name}, is not the card that this stack last saw there"
             f" ({old.at}): it was {then}, it is {now}" + (f"; the old card is at {moved} now" if moved else "")
@@ -157,6 +159,10 @@ class _Check:
         return Finding(code, "refuse", self.demand.host, self.demand.name, message, remedy)
 
 
-def _described(vendor_device: str, serial: str | None, uuid: str | None) -> str:
-    known = [f"serial number {serial}" if serial else "", f"UUID {uuid}" if uuid else ""]
+def _described(vendor_device: str, serial: str | None, uuid: str | None, slot: str | None) -> str:
+    known = [
+        f"serial number {serial}" if serial else "",
+        f"UUID {uuid}" if uuid else "",
+        f"slot {slot}" if slot else "",
+    ]
     return ", ".join([vendor_device, *filter(None, known)])

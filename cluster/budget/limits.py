@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cluster.settings.model import Host, Settings
+from cluster.settings.model import Gpu, Host, Settings
 from cluster.types import MIB_PER_GIB
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ class HostLimits:
 
     ``pools`` maps a pool's name to its path, for a pool that is not made yet. ``bridge`` is set where VMs need an
     existing one. ``uri`` and ``stop`` only make remedies exact: where libvirt answers, how a VM of others is stopped.
-    ``network`` is the libvirt network that the program makes; ``cidr`` what it serves there, None where it only joins a
-    bridge; ``api_address`` a planned address that no VM has to itself. ``emulation``: VMs may do without KVM.
+    ``network`` is the libvirt network that the program makes; ``cidr`` what it serves there and ``mtu`` its size of
+    packets, None where it only joins a bridge; ``api_address`` a planned address that no VM has to itself.
+    ``emulation``: VMs may do without KVM.
     ``sharer`` owns VMs that may define our cards while they are shut off (``hpc.shares_gpus``); ``lent`` are the cards
     of the plan whose lease it holds.
     """
@@ -45,6 +46,7 @@ class HostLimits:
     lent: tuple[str, ...] = ()
     network: str = ""
     cidr: str | None = None
+    mtu: int | None = None
     api_address: str | None = None
     emulation: bool = False
 
@@ -65,8 +67,13 @@ def sharer_of(settings: Settings) -> str | None:
 
 def _limits_of(host: Host, settings: Settings, leases: Iterable[Lease]) -> HostLimits:
     sharer = sharer_of(settings)
-    planned = {gpu.address for each in settings.machines if settings.host_of(each) is host for gpu in each.gpus}
-    theirs = {lease.gpu for lease in leases if sharer and (lease.host, lease.owner) == (host.name, sharer)}
+    planned = [gpu for each in settings.machines if settings.host_of(each) is host for gpu in each.gpus]
+    theirs = {
+        function
+        for lease in leases
+        if sharer and (lease.host, lease.owner) == (host.name, sharer)
+        for function in lease.devices
+    }
     return HostLimits(
         reserve_cores=host.reserve.cores,
         reserve_memory_mib=int(host.reserve.memory),
@@ -77,12 +84,18 @@ def _limits_of(host: Host, settings: Settings, leases: Iterable[Lease]) -> HostL
         uri=host.uri,
         stop=settings.hpc.stop if settings.hpc else DEFAULT_STOP,
         sharer=sharer,
-        lent=tuple(sorted(planned & theirs)),
+        lent=tuple(sorted(gpu.address for gpu in planned if theirs & {gpu.address, *_siblings(gpu)})),
         network=settings.network.name,
         cidr=str(settings.network.cidr) if settings.network.mode == "nat" else None,
+        mtu=settings.network.mtu if settings.network.mode == "nat" else None,
         api_address=str(settings.network.api_address) if settings.network.api_address else None,
         emulation=host.emulation,
     )
+
+
+def _siblings(gpu: Gpu) -> Iterable[str]:
+    """Return what the settings list beside a GPU; ``auto`` stands for functions of the same card, never another GPU."""
+    return () if gpu.siblings == "auto" else gpu.siblings
 
 
 def limits_props(limits: HostLimits) -> dict[str, Any]:
@@ -94,7 +107,7 @@ def limits_props(limits: HostLimits) -> dict[str, Any]:
 def limits_from_props(props: Mapping[str, Any]) -> HostLimits:
     """Return the limits that ``limits_props`` wrote; the engine hands numbers back as floats."""
     fields = dict(props)
-    for key in ("reserve_cores", "reserve_memory_mib", "reserve_disk_mib", "min_gpu_memory_mib", "min_nic_mbps"):
+    for key in ("reserve_cores", "reserve_memory_mib", "reserve_disk_mib", "min_gpu_memory_mib", "min_nic_mbps", "mtu"):
         if key in fields:
             fields[key] = int(fields[key])
     return HostLimits(**{**fields, "lent": tuple(fields.get("lent") or ())})

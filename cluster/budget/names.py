@@ -41,6 +41,8 @@ def _networks(plan: HostPlan) -> Iterator[Finding]:
     for network in plan.facts.networks:
         # One of ours by another name goes when its name changes; one without a UUID is from a file written by hand.
         if is_ours(network, plan.owner, plan.host) or (network.name == limits.network and network.uuid is None):
+            if network.uuid and network.name == limits.network:
+                yield from _mtu(plan, network)
             continue
         if network.name == limits.network:
             message = (
@@ -56,6 +58,23 @@ def _networks(plan: HostPlan) -> Iterator[Finding]:
             )
             remedy = "choose another network.cidr, and machines[].address in it"
             yield _finding(plan, "network-overlap", message, remedy, warn=idle)
+
+
+def _mtu(plan: HostPlan, network: NetworkFacts) -> Iterator[Finding]:
+    """Our network stands with another size of packets: the provider would take the change and do nothing, while new VMs
+    would use it; and made anew the network would cut every VM off."""
+    wanted, has = plan.limits.mtu, network.mtu or 1500
+    if wanted is None or wanted == has:
+        return
+    virsh = f"virsh -c {plan.limits.uri}"
+    edit = f'{virsh} net-edit {network.name} (<mtu size="{wanted}"/>)'
+    restart = f"{virsh} net-destroy {network.name} && {virsh} net-start {network.name}"
+    message = (
+        f"network.mtu is {wanted}, and libvirt network {network.name} of host {plan.host} was made with {has}: that"
+        " cannot be changed under VMs that run"
+    )
+    remedy = f"set network.mtu back to {has}; or, with the VMs off (cloudctl stop): {edit}, {restart}, cloudctl start"
+    yield _finding(plan, "network-mtu", message, remedy)
 
 
 def _routes(plan: HostPlan) -> Iterator[Finding]:
@@ -103,7 +122,8 @@ def _own_pool(plan: HostPlan, pool: PoolFacts, path: str, virsh: str) -> Iterato
     if pool.active is False:
         start = f"{virsh} pool-start {pool.name} && {virsh} pool-autostart {pool.name}"
         message = f"storage pool {pool.name} of host {plan.host} is not active"
-        yield _finding(plan, "pool-inactive", message, f"start it: {start}")
+        again = f"if an earlier run failed while it made it: cloudctl up --stack {plan.owner.removeprefix('cloud/')}"
+        yield _finding(plan, "pool-inactive", message, f"start it: {start}; {again}, which does so itself")
 
 
 def _addresses(plan: HostPlan) -> Iterator[Finding]:
@@ -112,12 +132,19 @@ def _addresses(plan: HostPlan) -> Iterator[Finding]:
         planned[plan.limits.api_address] = "network.api_address"
     stack = plan.owner.removeprefix("cloud/")
     ours = {mac_address(stack, demand.name) for demand in plan.demands}
+    standing = {
+        mac_address(stack, domain.name): domain.name for domain in plan.facts.domains if domain.owner == plan.owner
+    }
     for address, mac in plan.facts.answers.items():
         if address in planned and mac not in ours:
+            if leaving := standing.get(mac):
+                if address != plan.limits.api_address:  # which goes on to another of ours
+                    yield _handed_on(plan, address, planned[address].removeprefix("vm "), leaving)
+                continue
             setting = "network.api_address" if planned[address].startswith("network") else "machines[].address"
             message = (
                 f"address {address} of {planned[address]} answers on host {plan.host}'s network already: {mac} has it,"
-                " which is none of this stack's VMs"
+                " which is none of the VMs that this stack plans"
             )
             remedy = f"choose another {setting}, or find that machine and move it; look: ip neigh show to {address}"
             yield _finding(plan, "address-in-use", message, remedy)
@@ -125,6 +152,22 @@ def _addresses(plan: HostPlan) -> Iterator[Finding]:
         message = f"nobody could be asked whether the planned addresses are free on host {plan.host}'s network"
         why = plan.reason("answers")
         yield _finding(plan, "address-unasked", f"{message}: {why}", "mend that, or make sure of it by hand", warn=True)
+
+
+def _handed_on(plan: HostPlan, address: str, vm: str, leaving: str) -> Finding:
+    """Return the refusal of an address that one VM of the stack is to have and another one still has.
+
+    The engine makes what is new before it deletes what is not planned any more: both would answer there.
+    """
+    message = (
+        f"address {address} of vm {vm} is that of {leaving}, which is not planned any more and goes only after {vm} is"
+        f" made: in one update a VM is not renamed with its address"
+    )
+    remedy = (
+        f"give {vm} another machines[].address; or in two updates: first take {leaving} out, then add {vm}; its disk"
+        " does not come along"
+    )
+    return _finding(plan, "address-in-use", message, remedy)
 
 
 def _finding(plan: HostPlan, code: str, message: str, remedy: str, *, warn: bool = False) -> Finding:

@@ -43,6 +43,7 @@ def supply_props(
             "bridges": _bridges(facts, limits),
             **_networks(facts, owner, limits),
             "live": False,
+            "machine": (),
             "unknown": {path: why for path, why in facts.unknown.items() if not _of_the_moment(path)},
         }
     )
@@ -61,7 +62,7 @@ def facts_from_props(props: Mapping[str, Any]) -> HostFacts:
 
 def _of_the_moment(path: str) -> bool:
     """Whether a gap comes and goes with our own VMs: what only a bound driver tells, who answers on a network."""
-    return path == "answers" or (path.startswith("gpus.") and path.endswith(".uuid"))
+    return path == "answers" or (path.startswith("gpus.") and path.endswith((".uuid", ".memory")))
 
 
 def _with_nulls(item: Mapping[str, Any], section: str) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 
 from cluster.budget.access import access, without_echo
 from cluster.budget.capacity import capacity
@@ -36,7 +37,18 @@ def judge(
         plan = HostPlan(facts[host], planned, limits.get(host) or HostLimits(), owner, host)
         told = [*hardware(plan), *names(plan), *capacity(plan), *gpus(plan)]
         found += [*access(plan), *without_echo(plan, told)]
-    return found
+    return found + list(_twins({host: facts[host] for host in by_host if host in facts}))
+
+
+def _twins(facts: Mapping[str, HostFacts]) -> Iterator[Finding]:
+    """Yield a refusal for each two hosts that are one machine: all that it has would be planned twice."""
+    for one, other in combinations(facts, 2):
+        if same := sorted(set(facts[one].machine) & set(facts[other].machine)):
+            message = (
+                f"hosts {one} and {other} are one machine ({same[-1]}): its memory and GPUs would be given away twice"
+            )
+            remedy = f"keep one of them in hosts, and name it in machines[].host of the VMs of {other}"
+            yield Finding("host-twice", "refuse", other, None, message, remedy)
 
 
 def _no_host(demand: VmDemand, facts: Mapping[str, HostFacts]) -> Finding:

@@ -8,13 +8,20 @@ from cluster.flip.journal import Identity
 from cluster.flip.model import PASSTHROUGH, Card, HostView, Vm
 
 
-def identities(views: Mapping[str, HostView], cards: tuple[Card, ...]) -> dict[str, Identity]:
-    """Return what each card is now; one that is not there in full is left out."""
+def identities(
+    views: Mapping[str, HostView], cards: tuple[Card, ...], before: Mapping[str, Identity]
+) -> dict[str, Identity]:
+    """Return what each card is now, and is bound to while no VM has it as far as that was noted ``before``.
+
+    One that is not there in full is left out.
+    """
     found = {}
     for card in cards:
         devices = views[card.host].devices
         if all(function in devices for function in card.functions):
-            found[card.key] = Identity(functions={each: devices[each].vendor_device for each in card.functions})
+            functions = {each: devices[each].vendor_device for each in card.functions}
+            known = before.get(card.key)
+            found[card.key] = Identity(functions=functions, driver=known.driver if known else None)
     return found
 
 
@@ -26,10 +33,12 @@ def functions_of(card: Card, before: Identity | None) -> tuple[str, ...]:
 def not_back(view: HostView, card: Card, before: Identity | None, driver: str | None) -> Iterator[str]:
     """Yield what keeps a card from being given to another VM: a function that is missing, changed, or elsewhere.
 
-    ``driver``: what the GPU itself has to be bound to; None: anything, or nothing. Its other functions have drivers of
-    their own, so of them only that no VM has them is asked.
+    ``driver``: what the GPU itself has to be bound to, by the settings; None: what it was bound to at the first flip,
+    and before that anything, or nothing. Its other functions have drivers of their own, so of them only that no VM
+    has them is asked.
     """
     known = before.functions if before else {}
+    driver = driver or (before.driver if before else None)
     for function in functions_of(card, before):
         device, holder = view.devices.get(function), view.holder(function)
         if device is None:

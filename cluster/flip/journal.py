@@ -31,9 +31,13 @@ class Done(Part):
 
 
 class Identity(Part):
-    """What a card was when it was last seen in order: ``vendor:device`` of each function that moves with it."""
+    """What a card was when it was last seen in order: ``vendor:device`` of each function that moves with it.
+
+    ``driver``: what the GPU itself was bound to when a flip first saw it with no VM; None: nobody has seen that yet.
+    """
 
     functions: dict[str, str]
+    driver: str | None = None
 
 
 class Restore(Part):
@@ -89,6 +93,13 @@ class JournalFile(journal.JournalFile[Journal]):
 
     kind = Journal
     whose = "a flip"
+
+    def restore(self, before: Journal | None) -> None:
+        """Put back what stood there before a flip that did nothing."""
+        if before is None:
+            self.path.unlink(missing_ok=True)
+        else:
+            self.save(before)
 
     def _busy(self, rest: str) -> FlipError:
         return FlipError(f"another flip of this stack {rest}")

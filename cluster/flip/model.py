@@ -146,7 +146,7 @@ class Scene:
     """What is where. ``models`` are the stack's models that need a GPU; ``all_go``: no GPU of the stack stays behind.
 
     ``controls`` are the stack's control planes on these hosts, which no flip touches; ``remarks`` say what is left
-    alone.
+    alone. ``updates`` names the updates of the stack that are at work, which may be making VMs.
     """
 
     owner: str
@@ -159,6 +159,7 @@ class Scene:
     controls: tuple[Vm, ...] = ()
     all_go: bool = True
     remarks: tuple[str, ...] = ()
+    updates: tuple[str, ...] = ()
 
     def of(self, side: Side) -> tuple[Vm, ...]:
         """Return a side's VMs."""

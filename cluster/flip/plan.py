@@ -13,6 +13,11 @@ from cluster.flip.model import GIVER, TAKER, Card, FlipError, Scene, Target, Vm
 from cluster.settings.model import Hpc
 
 
+def at_work(update: str) -> str:
+    """Return what forbids a flip while an update is at work."""
+    return f"{update} is at work, and may be making VMs with these GPUs; wait for its end"
+
+
 @dataclass(frozen=True)
 class Patience:
     """How long each kind of waiting lasts at most, in seconds."""
@@ -71,11 +76,16 @@ class Planner:
             *self._switch_on(scene, target, journal),
             *(self._resume_hpc(scene, journal) if target == "train" else self._resume_cloud(scene, journal)),
         ]
-        return Plan(target, tuple(steps), (*scene.remarks, *self._remarks(scene, target, journal)))
+        remarks = [*scene.remarks, *self._remarks(scene, target, journal)]
+        if any(step.kind == "devices" for step in steps):
+            remarks += self._unchecked(scene, journal)
+        return Plan(target, tuple(steps), tuple(remarks))
 
     # ---- what forbids it --------------------------------------------------------------------------------------------
 
     def _forbidden(self, scene: Scene, target: Target, journal: Journal | None) -> Iterator[str]:
+        for update in scene.updates:
+            yield at_work(update)
         if not scene.cards:
             yield (
                 f"no GPU is defined both by a VM of {scene.owner} and by one of {scene.hpc}"
@@ -125,6 +135,15 @@ class Planner:
                     yield f"no VM of {scene.owner} has GPU {card.address} of {card.host} yet: run pulumi up afterwards"
         if target == "train" and scene.cluster.answers and scene.models and not scene.all_go:
             yield "services are not stopped, since GPUs stay with the cloud: pods that find no room there wait"
+
+    def _unchecked(self, scene: Scene, journal: Journal | None) -> Iterator[str]:
+        known = {key for key, each in (journal.cards if journal else {}).items() if each.driver}
+        cards = [card.key for card in scene.cards if card.key not in known]
+        if cards and self.hpc.driver is None:
+            yield (
+                f"which driver {', '.join(cards)} should be bound to while no VM has it is not known yet: that is noted"
+                " this time and not checked; to have it checked now, write hpc.driver"
+            )
 
     # ---- the giving side --------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from cluster.flip.devices import identities
 from cluster.flip.journal import Done, Journal, JournalFile, begun
 from cluster.flip.mode import missing
 from cluster.flip.model import TAKER, FlipError, Scene, Target
-from cluster.flip.plan import Plan, Planner, Step
+from cluster.flip.plan import Plan, Planner, Step, at_work
 from cluster.flip.steps import HANDLERS
 from cluster.flip.work import Work
 from cluster.flip.world import World
@@ -38,10 +38,14 @@ class Flip:
         before = self.file.load()
         self.planner.plan(scene, target, before)  # what is forbidden is so before a journal is opened
         journal = begun(before, target)
-        fresh = identities(scene.views, scene.cards)
+        fresh = identities(scene.views, scene.cards, journal.cards)
         cards = {**fresh, **journal.cards} if journal is before else {**journal.cards, **fresh}
         work = Work(self.world, self.planner, self.file, journal.model_copy(update={"cards": cards}), scene, self.say)
         work.save()
+        # From now on no update of this stack begins. One that looked before we wrote has its leases by now.
+        if updates := self.world.updates():
+            self.file.restore(before)
+            raise FlipError("\n  ".join(at_work(each) for each in updates) + "\nnothing was touched")
         while self._carry_out(work, self.planner.plan(work.scene, target, work.journal)):
             work.scene = self.world.look()
         self._finish(work, target)

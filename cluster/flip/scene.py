@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from cluster.budget import GpuDemand, functions_of
 from cluster.flip.model import Card, Cluster, Device, FlipError, HostView, Scene, Side, Vm
 from cluster.host.model import Domain, HostFacts
-from cluster.leases import Lease
+from cluster.leases import Book, Lease
 from cluster.settings.model import Hpc, Machine, Settings
 
 
@@ -44,8 +44,8 @@ def scene(
     FlipError with everything that forbids a flip.
     """
     hpc = sharer(settings)
-    held = {lease.card: lease.holder for lease in leases}
-    parts = [_HostScene(settings, hpc, owner, facts[host], held) for host in hosts_of(settings) if host in facts]
+    book = Book(tuple(leases))
+    parts = [_HostScene(settings, hpc, owner, facts[host], book) for host in hosts_of(settings) if host in facts]
     problems = [problem for part in parts for problem in part.problems()] + _unfound(hpc, facts)
     if problems:
         raise FlipError("\n  ".join(problems) + "\nnothing was touched")
@@ -74,7 +74,10 @@ def view(facts: HostFacts) -> HostView:
         for each in group.devices
     }
     devices |= {gpu.address: Device(gpu.address, gpu.vendor_device, gpu.driver) for gpu in facts.gpus}
-    return HostView(devices, {vm.name: vm.hostdevs for vm in facts.domains if vm.state != "shut-off"})
+    held = {
+        vm.name: vm.hostdevs if vm.attached is None else vm.attached for vm in facts.domains if vm.state != "shut-off"
+    }
+    return HostView(devices, held)
 
 
 def _unfound(hpc: Hpc, facts: Mapping[str, HostFacts]) -> list[str]:
@@ -94,7 +97,7 @@ class _HostScene:
     hpc: Hpc
     owner: str
     facts: HostFacts
-    held: Mapping[tuple[str, str], tuple[str, str]]
+    book: Book
 
     @property
     def cards(self) -> list[Card]:
@@ -168,22 +171,34 @@ class _HostScene:
         """Return a card for each GPU that the stack plans or a VM of it defines."""
         planned = {gpu.address: (machine.name, gpu.siblings) for machine, _ in self._machines() for gpu in machine.gpus}
         mine = [domain for domain in self.facts.domains if domain.owner == self.owner]
+        functions = {
+            address: functions_of(self.facts, GpuDemand(address, siblings))
+            for address, (_, siblings) in planned.items()
+        }
         for gpu in self.facts.gpus:
+            if any(gpu.address in moving for moving in functions.values()):
+                continue  # a second GPU of a card's IOMMU group goes where that card goes
             for domain in mine:
-                if gpu.address in domain.hostdevs:
-                    planned.setdefault(gpu.address, (domain.name, "auto"))
+                if gpu.address in domain.hostdevs and gpu.address not in planned:
+                    planned[gpu.address] = (domain.name, "auto")
+                    functions[gpu.address] = functions_of(self.facts, GpuDemand(gpu.address))
         return [
             Card(
                 host=self.facts.name,
                 address=address,
-                functions=functions_of(self.facts, GpuDemand(address, siblings)),
+                functions=functions[address],
                 planned=name,
                 cloud=tuple(domain.name for domain in mine if address in domain.hostdevs),
                 hpc=tuple(domain.name for domain in self._hpc() if address in domain.hostdevs),
-                lease=self.held.get((self.facts.name, address)),
+                lease=self._lease(functions[address]),
             )
-            for address, (name, siblings) in planned.items()
+            for address, (name, _) in planned.items()
         ]
+
+    def _lease(self, functions: Iterable[str]) -> tuple[str, str] | None:
+        """Return (owner, VM) of the lease that keeps a card, or anything that moves with it."""
+        leases = (self.book.of(self.facts.name, function) for function in functions)
+        return next((lease.holder for lease in leases if lease), None)
 
     def _hpc(self) -> list[Domain]:
         mine = [domain for domain in self.facts.domains if domain.owner in (None, self.hpc.name)]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from cluster.flip.commands import may_repeat, text
 from cluster.flip.devices import functions_of, not_back, not_held
-from cluster.flip.model import OFF, TAKER, FlipError, HostView, Vm
+from cluster.flip.model import OFF, TAKER, Card, FlipError, HostView, Vm
 from cluster.flip.plan import Step, cards_on
 from cluster.flip.work import COMMAND_S, Work, without
 
@@ -89,9 +89,29 @@ def devices(work: Work, step: Step) -> str | None:
         raise FlipError(
             f"not all devices of {step.subject} are back after {work.patience.devices:g} s: {'; '.join(problems)};"
             " nobody gets them like this: see to it (a driver that hangs on to a card; a card that does not come back"
-            " from its reset, which restarting the host mends)"
+            " from its reset, which restarting the host mends; where another driver is meant from now on, write it as"
+            " hpc.driver)"
         )
-    return None
+    return _note_drivers(work, step.subject, cards)
+
+
+def _note_drivers(work: Work, host: str, cards: Sequence[Card]) -> str | None:
+    """Write down what cards are bound to that no VM has, where nobody knew: the next flip holds them to it."""
+    if work.planner.hpc.driver:
+        return None
+    view = work.world.view(host, [card.address for card in cards])
+    drivers = {card.key: device.driver for card in cards if (device := view.devices.get(card.address))}
+    known = work.journal.cards
+    fresh = {
+        key: known[key].model_copy(update={"driver": driver})
+        for key, driver in drivers.items()
+        if driver and key in known and known[key].driver is None
+    }
+    if not fresh:
+        return None
+    work.save(cards={**known, **fresh})
+    told = ", ".join(f"{key}: {each.driver}" for key, each in fresh.items())
+    return f"noted what its GPUs are bound to while no VM has them, for the next flip ({told})"
 
 
 def verify(work: Work, step: Step) -> str | None:

@@ -45,8 +45,12 @@ class World(Protocol):
         """Run a command without a shell, so long at most."""
         ...
 
+    def updates(self) -> tuple[str, ...]:
+        """Return the updates of the stack that are at work now, in words."""
+        ...
+
     def transfer(self, card: Card, giver: tuple[str, str], taker: tuple[str, str]) -> None:
-        """Hand a card's lease over."""
+        """Hand a card's lease over. Raises FlipError where an update is at work for it, or a third VM has it."""
         ...
 
     def time(self) -> float:

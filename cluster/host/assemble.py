@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 from cluster.host.assemble_libvirt import domains_of, networks_of, pools_of
 from cluster.host.model import Cpu, GpuFacts, HostFacts
-from cluster.host.parse_libvirt import parse_capabilities, parse_nodedev, parse_version
+from cluster.host.parse_libvirt import parse_capabilities, parse_host_uuid, parse_nodedev, parse_version
 from cluster.host.parse_network import parse_answers, parse_routes
 from cluster.host.parse_nvidia import gpus_of, parse_nvidia_smi
-from cluster.host.parse_pci import PciFunction, groups_of, parse_lspci_names, parse_sysfs
+from cluster.host.parse_pci import PciFunction, groups_of, parse_lspci_names, parse_slots, parse_sysfs
 from cluster.host.parse_system import parse_cpuinfo, parse_memory, parse_nics
 from cluster.host.sections import Sections, attempt
 from cluster.types import mib
+
+_UUID = re.compile(r"[0-9a-f-]{36}")
 
 FAR = "only libvirt of this host can be asked, not its kernel; use a qemu+ssh:// URI"
 
@@ -26,6 +29,7 @@ def assemble(name: str, sections: Sections, pool: str = "") -> HostFacts:
     functions = _functions(sections, unknown)
     gpus = _gpus(functions, sections, unknown)
     library, emulator = parse_version(sections.read.get("version", ""))
+    _version_reasons(sections, library, emulator, unknown)
     _network_reasons(sections, unknown)
     nics = parse_nics(sections.read.get("nics", ""))
     unknown |= {f"nics.{nic.name}": "its driver tells no link speed" for nic in nics if nic.mbps is None}
@@ -44,11 +48,31 @@ def assemble(name: str, sections: Sections, pool: str = "") -> HostFacts:
         answers=parse_answers(sections.read.get("answers", "")),
         routes=parse_routes(sections.read.get("routes", "")),
         denied=sections.failed.get("manage"),
+        machine=_machine(sections),
         kernel=sections.read.get("kernel"),
         libvirt=library,
         qemu=emulator,
         unknown=unknown,
     )
+
+
+def _machine(sections: Sections) -> tuple[str, ...]:
+    """Return what tells the machine from others; each is unique by itself, and either may be missing."""
+    uuid = attempt(partial(parse_host_uuid, sections.read["capabilities"])) if "capabilities" in sections.read else None
+    boot = sections.read.get("boot", "").strip()
+    found = [f"boot {boot}"] if boot else []
+    return (f"libvirt {uuid}", *found) if uuid and _UUID.fullmatch(uuid) else tuple(found)
+
+
+def _version_reasons(sections: Sections, library: str | None, emulator: str | None, unknown: dict[str, str]) -> None:
+    """Say why a version is not known; ``libvirt`` itself is unknown where libvirt does not answer at all."""
+    if "kernel" not in sections.read:
+        near = {"cpuinfo", "meminfo", "pci"} & sections.read.keys() or "libvirt" in sections.failed
+        unknown["kernel"] = sections.why_not("kernel") if near else FAR
+    if library is None and "libvirt" not in unknown:
+        unknown["libvirt.version"] = sections.why_not("version")
+    if emulator is None:
+        unknown["qemu"] = sections.why_not("version")
 
 
 def _network_reasons(sections: Sections, unknown: dict[str, str]) -> None:
@@ -75,7 +99,7 @@ def _cpu_and_memory(sections: Sections, unknown: dict[str, str]) -> tuple[Cpu, i
             why = read
         else:
             cpu, memory = read
-    for field in ("cores", "virtualization"):
+    for field in ("cores", "threads", "virtualization"):
         if getattr(cpu, field) is None:
             unknown[f"cpu.{field}"] = why
     if memory is None:
@@ -101,7 +125,9 @@ def _functions(sections: Sections, unknown: dict[str, str]) -> list[PciFunction]
 
 
 def _gpus(functions: list[PciFunction], sections: Sections, unknown: dict[str, str]) -> tuple[GpuFacts, ...]:
-    gpus = gpus_of(functions, parse_nvidia_smi(sections.read.get("nvidia", "")))
+    slots = parse_slots(sections.read.get("slots", ""))
+    read = gpus_of(functions, parse_nvidia_smi(sections.read.get("nvidia", "")))
+    gpus = tuple(gpu.model_copy(update={"slot": slots.get(gpu.address.rpartition(".")[0])}) for gpu in read)
     for gpu in gpus:
         told = _not_told(gpu, sections)
         if gpu.uuid is None:
@@ -109,6 +135,10 @@ def _gpus(functions: list[PciFunction], sections: Sections, unknown: dict[str, s
         if gpu.compute_capability is None:
             reason = f"{told}, and {gpu.vendor_device} is not in the table of known cards"
             unknown[f"gpus.{gpu.address}.compute_capability"] = reason
+        if gpu.memory is None:
+            unknown[f"gpus.{gpu.address}.memory"] = (
+                f"{told}, and {gpu.vendor_device} is not in the table of known cards"
+            )
     return gpus
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -14,6 +14,14 @@ from cluster.host.sections import Sections, attempt
 from cluster.types import mib
 
 T = TypeVar("T")
+
+_WORDS = {
+    "active": "running",
+    "paused": "paused",
+    "autostart": "started with the host",
+    "active-networks": "active",
+}
+"""What a list of names says of those that are in it."""
 
 
 def pools_of(sections: Sections, own: str, unknown: dict[str, str]) -> tuple[PoolFacts, ...]:
@@ -43,26 +51,56 @@ def pools_of(sections: Sections, own: str, unknown: dict[str, str]) -> tuple[Poo
 
 
 def domains_of(sections: Sections, unknown: dict[str, str]) -> tuple[Domain, ...]:
-    """Return libvirt's VMs; one that cannot be read makes the list unknown, one that went meanwhile does not."""
-    running = set(parse_names(sections.read.get("active", "")))
-    paused = set(parse_names(sections.read.get("paused", "")))
-    autostart = set(parse_names(sections.read.get("autostart", "")))
+    """Return libvirt's VMs; one that cannot be read makes the list unknown, one that went meanwhile does not.
+
+    So does a list of those that run, are paused or start with the host, where it could not be read: a VM whose state is
+    not known counts as running, never as one that is off and keeps no GPU.
+    """
+    told = {part: _names(sections, part) for part in ("active", "paused", "autostart")}
+    running, paused, autostart = told.values()
+    inactive = dict(sections.named("inactive"))
 
     def parse(name: str, text: str) -> Domain:
-        state: State = "paused" if name in paused else "running" if name in running else "shut-off"
-        return parse_domain(text, state, name in autostart)
+        on: State = "running" if running is None or name in running else "shut-off"
+        state: State = "paused" if paused and name in paused else on
+        return parse_domain(text, state, autostart is None or name in autostart, inactive.get(name))
 
-    return tuple(_listed(sections, "domains", "domain", "vm", parse, unknown))
+    found = tuple(_listed(sections, "domains", "domain", "vm", parse, unknown))
+    for name in sorted((running or set()) - inactive.keys()):
+        why = sections.why_not(f"inactive {name}")
+        if not _is_gone(why):
+            unknown.setdefault("domains", f"vm {name}, as its next start will have it: {why}")
+    _untold(sections, "domains", found, told, unknown)
+    return found
 
 
 def networks_of(sections: Sections, unknown: dict[str, str]) -> tuple[NetworkFacts, ...]:
     """Return libvirt's networks, as ``domains_of`` its VMs."""
-    active = set(parse_names(sections.read.get("active-networks", "")))
+    active = _names(sections, "active-networks")
 
     def parse(name: str, text: str) -> NetworkFacts:
-        return parse_network(text, name in active)
+        return parse_network(text, active is None or name in active)
 
-    return tuple(_listed(sections, "networks", "network", "network", parse, unknown))
+    found = tuple(_listed(sections, "networks", "network", "network", parse, unknown))
+    _untold(sections, "networks", found, {"active-networks": active}, unknown)
+    return found
+
+
+def _names(sections: Sections, part: str) -> set[str] | None:
+    return set(parse_names(sections.read[part])) if part in sections.read else None
+
+
+def _untold(
+    sections: Sections,
+    several: str,
+    found: Sequence[object],
+    told: Mapping[str, set[str] | None],
+    unknown: dict[str, str],
+) -> None:
+    """Make a list unknown where there is something in it whose state could not be read."""
+    missing = next((part for part, names in told.items() if names is None), None)
+    if found and missing:
+        unknown.setdefault(several, f"which are {_WORDS[missing]} could not be read: {sections.why_not(missing)}")
 
 
 def _listed(

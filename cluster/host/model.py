@@ -52,6 +52,9 @@ class NetworkFacts(Section):
     cidr: Annotated[
         str | None, Field(description="IPv4 network that libvirt itself serves; None: bridged, or none")
     ] = None
+    mtu: Annotated[
+        int | None, Field(ge=1, description="as it was made with; None: whatever the kernel gives, 1500")
+    ] = None
     active: bool | None = True
 
 
@@ -85,6 +88,9 @@ class GpuFacts(Section):
     memory: MiB | None = None
     driver: str | None = None
     iommu_group: Annotated[int | None, Field(ge=0)] = None
+    slot: Annotated[
+        str | None, Field(description="the firmware's name of the slot that it is in; None: it has none")
+    ] = None
 
 
 class IommuGroup(Section):
@@ -102,7 +108,12 @@ class Domain(Section):
     state: Literal["running", "paused", "shut-off"]
     cores: Annotated[int, Field(ge=1)]
     memory: MiB
-    hostdevs: tuple[PciAddress, ...] = ()
+    hostdevs: Annotated[
+        tuple[PciAddress, ...], Field(description="PCI functions that it has now or that its next start will take")
+    ] = ()
+    attached: Annotated[
+        tuple[PciAddress, ...] | None, Field(description="those that it has now; None: the same, or it is off")
+    ] = None
     autostart: bool = False
     uuid: str | None = None
     role: Annotated[str | None, Field(description="what it is in our cluster, from its metadata")] = None
@@ -137,6 +148,9 @@ class HostFacts(Section):
     denied: Annotated[
         str | None, Field(description="what libvirt says to this user's wish to change things; None: it may")
     ] = None
+    machine: Annotated[
+        tuple[str, ...], Field(description="what tells this machine from any other: libvirt's UUID of it, its boot id")
+    ] = ()
     kernel: str | None = None
     libvirt: str | None = None
     qemu: str | None = None

@@ -38,17 +38,23 @@ _BYTES = {
 }
 
 
-def parse_domain(text: str, state: State, autostart: bool = False) -> Domain:
-    """Return a VM from ``virsh dumpxml``; its memory is the most it may have, its vCPUs the most it may plug in."""
+def parse_domain(text: str, state: State, autostart: bool = False, inactive: str | None = None) -> Domain:
+    """Return a VM from ``virsh dumpxml``; its memory is the most it may have, its vCPUs the most it may plug in.
+
+    ``inactive`` is what ``dumpxml --inactive`` says of one that runs: what it will be after its next start.
+    """
     root = xml_of(text)
     _need(root, "memory")
+    now = tuple(_hostdevs(root.findall("devices/hostdev")))
+    then = tuple(_hostdevs(xml_of(inactive).findall("devices/hostdev"))) if inactive else now
     return Domain(
         name=_need(root, "name"),
         owner=_mark(root, "owner"),
         state=state,
         cores=int(_need(root, "vcpu")),
         memory=mib(f"{max(1, -(-_size(root.find('memory'), 'KiB') // 1024**2))}MiB"),
-        hostdevs=tuple(_hostdevs(root.findall("devices/hostdev"))),
+        hostdevs=tuple(dict.fromkeys((*now, *then))),
+        attached=None if set(now) == set(then) else now,
         autostart=autostart,
         uuid=_text(root, "uuid") or None,
         role=_mark(root, "role"),
@@ -149,6 +155,11 @@ def parse_capabilities(capabilities: str, nodeinfo: str) -> tuple[Cpu, int | Non
     )
     kib = int(info.get("Memory size", 0))
     return cpu, kib // 1024 or None
+
+
+def parse_host_uuid(capabilities: str) -> str | None:
+    """Return libvirt's UUID of its host from ``virsh capabilities``: the firmware's, or one that the daemon made up."""
+    return _text(xml_of(capabilities), "host/uuid") or None
 
 
 def _cores(root: ET.Element) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import struct
+import xml.etree.ElementTree as ET  # what libvirt itself wrote
 from ipaddress import IPv4Address, IPv4Network, ip_interface
 
 from cluster.host.model import NetworkFacts
@@ -32,8 +33,14 @@ def parse_network(text: str, active: bool) -> NetworkFacts:
         uuid=(root.findtext("uuid") or "").strip() or None,
         bridge=(bridge.get("name") if bridge is not None else None) or None,
         cidr=str(served[0]) if served else None,
+        mtu=_mtu(root.find("mtu")),
         active=active,
     )
+
+
+def _mtu(element: ET.Element | None) -> int | None:
+    size = element.get("size", "") if element is not None else ""
+    return int(size) if re.fullmatch(r"[1-9][0-9]{0,4}", size) else None
 
 
 def parse_routes(text: str) -> dict[str, str]:

@@ -58,6 +58,16 @@ def kind_of(pci_class: str) -> str:
     return KINDS.get(digits, f"class {digits}")
 
 
+def parse_slots(text: str) -> dict[str, str]:
+    """Return PCI address without function -> slot, of lines ``0000:41:00 NAME``; a slot may hold a whole bus."""
+    found = {}
+    for line in text.splitlines():
+        address, _, name = line.strip().partition(" ")
+        if re.fullmatch(r"[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]", address) and name.strip():
+            found[address] = name.strip()
+    return found
+
+
 def parse_sysfs(text: str, names: Mapping[str, str] | None = None) -> list[PciFunction]:
     """Return the functions of lines ``address class vendor device driver group``, where - stands for none.
 

@@ -55,6 +55,7 @@ link() { basename "$(readlink "$1" 2>/dev/null)" 2>/dev/null; }
 
 cpu() {
   text kernel "$(uname -r)"
+  ask boot cat /proc/sys/kernel/random/boot_id
   # The flags of one processor are those of all.
   text cpuinfo "$(awk '!/^flags/ || !seen++' /proc/cpuinfo | grep -E '^(processor|vendor_id|model name|physical id|core id|flags)' | sed 's/[[:space:]]*:/:/')"
   if [ -e /dev/kvm ]; then text kvm yes; else text kvm no; fi
@@ -118,6 +119,13 @@ pci() {
     printf '%s %s %s %s %s %s\n' "${dir##*/}" "$class" "$vendor" "$device" "$driver" "$group"
   done
   ask lspci lspci -Dnnk
+  # The firmware's names of slots, where it has any: which one the card at an address is in.
+  slots=
+  for slot in /sys/bus/pci/slots/*; do
+    [ -r "$slot/address" ] && read -r address <"$slot/address" && slots="$slots$address ${slot##*/}
+"
+  done
+  text slots "$slots"
 }
 
 # Without its driver nvidia-smi would load it.
@@ -145,11 +153,17 @@ libvirt() {
   # Reading is allowed to more users than changing: the update will need both.
   ask manage virsh -c "$uri" uri
   virsh_ask version version
+  virsh_ask capabilities capabilities
   virsh_ask domains list --all --name
   virsh_ask active list --name
+  running=$(printf '%s\n' "$out" | sed 's/ *$//')
   virsh_ask paused list --state-paused --name
   virsh_ask autostart list --all --autostart --name
-  each list --all | while read -r one; do virsh_ask "domain $one" dumpxml "$one"; done
+  each list --all | while read -r one; do
+    virsh_ask "domain $one" dumpxml "$one"
+    # What runs may differ from what its next start will take: a device that was given or taken only now, or only then.
+    printf '%s\n' "$running" | grep -qxF -- "$one" && virsh_ask "inactive $one" dumpxml --inactive "$one"
+  done
   virsh_ask networks net-list --all --name
   virsh_ask active-networks net-list --name
   each net-list --all | while read -r one; do virsh_ask "network $one" net-dumpxml "$one"; done
@@ -169,7 +183,6 @@ libvirt() {
 
 # What libvirt tells of a host that cannot be read otherwise.
 hardware_by_libvirt() {
-  virsh_ask capabilities capabilities
   virsh_ask nodeinfo nodeinfo
   virsh_ask nodedevs nodedev-list --cap pci
   timeout 20 virsh -r -c "$uri" nodedev-list --cap pci 2>/dev/null </dev/null | while read -r one; do

@@ -23,7 +23,9 @@ class Update:
 class Lease:
     """A GPU of a host that a VM holds; ``owner`` as in ``cloud/prod``, ``since`` in UTC, ISO 8601.
 
-    ``update`` is None for a lease that was taken by hand, or that says which of two clusters may run.
+    ``update`` is None for a lease that was taken by hand, or that says which of two clusters may run. ``functions`` are
+    all PCI functions that VFIO moves with the card, its own among them, maybe those of a second GPU in its IOMMU group;
+    empty where only the card was told. ``machine`` is what told the host from other machines, as in ``HostFacts``.
     """
 
     host: str
@@ -32,11 +34,18 @@ class Lease:
     vm: str
     since: str
     update: Update | None = None
+    functions: tuple[str, ...] = ()
+    machine: tuple[str, ...] = ()
 
     @property
     def card(self) -> tuple[str, str]:
         """Host and address: what only one VM can have."""
         return self.host, self.gpu
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Every PCI function that it keeps from others."""
+        return self.functions or (self.gpu,)
 
     @property
     def holder(self) -> tuple[str, str]:
@@ -48,7 +57,8 @@ class Lease:
 class Seen:
     """What a stack last saw of a card that it uses; None and an empty group stand for what it could never read.
 
-    ``group`` lists the PCI functions of the card's IOMMU group that move with it, sorted, bridges left out.
+    ``group`` lists the PCI functions of the card's IOMMU group that move with it, sorted, bridges left out. ``slot`` is
+    the firmware's name of the slot.
     """
 
     owner: str
@@ -59,6 +69,7 @@ class Seen:
     uuid: str | None
     group: tuple[str, ...]
     at: str
+    slot: str | None = None
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -76,29 +87,49 @@ class HeldError(Exception):
 
 @dataclass(frozen=True)
 class Book:
-    """All leases in the order they were taken, one a card at most; and what stacks saw of their cards."""
+    """All leases in the order they were taken, one a card at most; and what stacks saw of their cards.
+
+    Leases of different holders have no PCI function in common.
+    """
 
     leases: tuple[Lease, ...] = ()
     seen: tuple[Seen, ...] = ()
 
-    def of(self, host: str, gpu: str) -> Lease | None:
-        """Return the lease on a card, or None."""
-        return next((lease for lease in self.leases if lease.card == (host, gpu)), None)
+    def of(self, host: str, function: str) -> Lease | None:
+        """Return the lease that keeps a PCI function, the one on the card itself before one that it moves with."""
+        found = [lease for lease in self.leases if lease.host == host and function in (lease.gpu, *lease.devices)]
+        return min(found, key=lambda lease: lease.gpu != function, default=None)
+
+    def rivals(self, lease: Lease) -> tuple[Lease, ...]:
+        """Return the leases of other holders that keep any of a lease's functions."""
+        wanted = {lease.gpu, *lease.devices}
+        return tuple(
+            each
+            for each in self.leases
+            if each.host == lease.host and each.holder != lease.holder and wanted & {each.gpu, *each.devices}
+        )
 
     def seen_by(self, owner: str) -> dict[tuple[str, str], Seen]:
         """Return what an owner saw, by host and address."""
         return {(each.host, each.gpu): each for each in self.seen if each.owner == owner}
 
     def take(self, lease: Lease) -> Book:
-        """Take a card; its holder may take it again, which notes the update that did. Raises HeldError."""
-        held = self.of(*lease.card)
+        """Take a card; its holder may take it again, which notes the update that did, and what moves with it now.
+
+        Raises HeldError where another VM holds the card, or anything that moves with it.
+        """
+        if rivals := self.rivals(lease):
+            raise HeldError(rivals[0])
+        held = next((each for each in self.leases if each.card == lease.card), None)
         if held is None:
             return replace(self, leases=(*self.leases, lease))
-        if held.holder != lease.holder:
-            raise HeldError(held)
-        if lease.update in (None, held.update):
-            return self
-        return self._with(replace(held, update=lease.update))
+        again = replace(
+            held,
+            update=lease.update or held.update,
+            functions=lease.functions or held.functions,
+            machine=lease.machine or held.machine,
+        )
+        return self._replaced(held, again)
 
     def give_back(self, host: str, gpu: str, owner: str, vm: str) -> Book:
         """Give a card back, and forget what its owner saw of it; where another VM holds it, nothing changes.
@@ -123,8 +154,16 @@ class Book:
         lease = replace(lease, update=None)
         held = self.of(*lease.card)
         if held is not None and held.holder == giver != lease.holder:
-            return self._with(lease)
-        return self.take(lease)
+            # The card that the lease is on, and all that moves with it, whichever of its functions was named.
+            functions = held.functions or lease.functions
+            moved = replace(lease, gpu=held.gpu, functions=functions, machine=held.machine)
+            # Of the giver's leases those go with it that keep a part of the same.
+            theirs = [each for each in self.rivals(moved) if each.holder == giver and each != held]
+            left = replace(self, leases=tuple(each for each in self.leases if each not in theirs))
+            if rivals := left.drop(held).rivals(moved):
+                raise HeldError(rivals[0])
+            return left._replaced(held, moved)
+        return self if held is not None and held.holder == lease.holder else self.take(lease)
 
     def remember(self, owner: str, seen: Iterable[Seen]) -> Book:
         """Note what an owner sees of its cards now, in place of all it noted before.
@@ -139,12 +178,18 @@ class Book:
         """Forget what an owner saw of a card."""
         return replace(self, seen=tuple(each for each in self.seen if each.place != (owner, host, gpu)))
 
-    def _with(self, lease: Lease) -> Book:
-        """Put a lease in the place of the one on the same card."""
-        return replace(self, leases=tuple(lease if each.card == lease.card else each for each in self.leases))
+    def _replaced(self, old: Lease, new: Lease) -> Book:
+        """Put a lease in the place of another."""
+        return replace(self, leases=tuple(new if each == old else each for each in self.leases))
 
 
 def _merged(old: Seen | None, new: Seen) -> Seen:
     if old is None or old.vendor_device != new.vendor_device:
         return new
-    return replace(new, serial=new.serial or old.serial, uuid=new.uuid or old.uuid, group=new.group or old.group)
+    return replace(
+        new,
+        serial=new.serial or old.serial,
+        uuid=new.uuid or old.uuid,
+        group=new.group or old.group,
+        slot=new.slot or old.slot,
+    )

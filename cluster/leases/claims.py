@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.budget.demand import GpuDemand, VmDemand
-from cluster.budget.errors import GPUAlreadyAllocatedError
+from cluster.budget.errors import GPUAlreadyAllocatedError, refuse
 from cluster.budget.findings import Finding
 from cluster.budget.gpus import Free, functions_of, group_functions, held
 from cluster.budget.identity import identity
@@ -18,7 +18,7 @@ from cluster.leases.book import Book, Lease, Seen, Update
 from cluster.leases.evidence import Conflict, Evidence, Wanted, claim
 from cluster.leases.file import LeaseFile, now
 from cluster.leases.update import ended, running_update
-from cluster.leases.words import leased
+from cluster.leases.words import leased, other_name
 from cluster.settings.model import Settings
 
 
@@ -60,20 +60,31 @@ class Claims:
         Cards that libvirt defines in another VM, or that the other cluster runs on, are the verdict's own findings.
         """
         found = identity(demands, facts, self.book.seen_by(self.owner), self.owner)
+        found += self._names(self.book, demands, facts)
         _, conflicts = self._claimed(self.book, demands, facts)
         by_lease = [each for each in conflicts if isinstance(each.holder, Lease) and each.holder.owner != self.sharer]
         return found + self._told(self.book, by_lease, demands, facts, limits)
 
     def claim(
-        self, demands: Sequence[VmDemand], facts: Mapping[str, HostFacts], limits: Mapping[str, HostLimits]
+        self,
+        demands: Sequence[VmDemand],
+        facts: Mapping[str, HostFacts],
+        limits: Mapping[str, HostLimits],
+        at_last: Callable[[], Sequence[Finding]] = list,
     ) -> None:
         """Take all GPUs of the plan in one step, and note which cards they are.
 
+        ``at_last`` is asked under the lock for what has come to forbid the update meanwhile.
         Raises GPUAlreadyAllocatedError with every conflict, if there is any: then nothing is taken.
         """
         if not any(demand.gpus for demand in demands):
             return
-        self.file.change(lambda book: self._step(book, demands, facts, limits))
+
+        def step(book: Book) -> Book:
+            refuse(at_last())
+            return self._step(book, demands, facts, limits)
+
+        self.file.change(step)
 
     def _step(
         self,
@@ -82,16 +93,34 @@ class Claims:
         facts: Mapping[str, HostFacts],
         limits: Mapping[str, HostLimits],
     ) -> Book:
+        if names := self._names(book, demands, facts):
+            raise GPUAlreadyAllocatedError(names)
         taken, conflicts = self._claimed(book, demands, facts)
         if conflicts:
             raise GPUAlreadyAllocatedError(self._told(book, conflicts, demands, facts, limits))
         return taken.remember(self.owner, _looked_at(demands, facts, self.owner))
 
+    def _names(self, book: Book, demands: Sequence[VmDemand], facts: Mapping[str, HostFacts]) -> list[Finding]:
+        """Return a refusal for each host of the plan that the lease file knows by another name.
+
+        Leases of two names never meet, so both stacks would get the card.
+        """
+        evidence = self.evidence(facts)
+        hosts = dict.fromkeys(demand.host for demand in demands if demand.gpus)
+        told = ((host, evidence.elsewhere(book, host)) for host in hosts)
+        return [other_name(host, leases[0], self.owner) for host, leases in told if leases]
+
     def _claimed(
         self, book: Book, demands: Sequence[VmDemand], facts: Mapping[str, HostFacts]
     ) -> tuple[Book, list[Conflict]]:
         wanted = [
-            Wanted(demand.host, gpu.address, demand.name, functions_of(facts[demand.host], gpu))
+            Wanted(
+                demand.host,
+                gpu.address,
+                demand.name,
+                functions_of(facts[demand.host], gpu),
+                facts[demand.host].machine,
+            )
             for demand, gpu in _cards(demands)
             if demand.host in facts
         ]
@@ -111,10 +140,10 @@ class Claims:
             wanted = conflict.wanted
             here = [demand for demand in demands if demand.host == wanted.host]
             plan = HostPlan(facts[wanted.host], here, limits.get(wanted.host) or HostLimits(), self.owner, wanted.host)
-            others = [each.gpu for each in book.leases if each.host == wanted.host and not evidence.is_void(each)]
-            free = Free(plan, others)
+            leases = [each for each in book.leases if each.host == wanted.host and not evidence.is_void(each)]
+            free = Free(plan, (function for each in leases for function in each.devices))
             if isinstance(conflict.holder, Lease):
-                found.append(leased(book, conflict.holder, self.owner, wanted.vm, evidence, free))
+                found.append(leased(book, conflict.holder, self.owner, wanted.vm, wanted.gpu, evidence, free))
                 continue
             for demand, gpu in _cards(here):
                 if (demand.name, gpu.address) == (wanted.vm, wanted.gpu):
@@ -136,4 +165,6 @@ def _looked_at(demands: Sequence[VmDemand], facts: Mapping[str, HostFacts], owne
         card = host.gpu(gpu.address)
         if card is not None:
             group = group_functions(host, card)
-            yield Seen(owner, demand.host, gpu.address, card.vendor_device, card.serial, card.uuid, group, at)
+            yield Seen(
+                owner, demand.host, gpu.address, card.vendor_device, card.serial, card.uuid, group, at, card.slot
+            )

@@ -46,17 +46,16 @@ def lease_state(lease: Lease, evidence: Evidence) -> State:
 def differences(book: Book, evidence: Evidence) -> list[Difference]:
     """Return every difference on the hosts whose VMs are known, leases first. Empty: file and libvirt agree."""
     found = [each for lease in book.leases if evidence.knows(lease.host) for each in _of_lease(lease, evidence)]
-    leased = {lease.card for lease in book.leases}
     for host in evidence.facts:
         if evidence.knows(host):
             for gpu in evidence.facts[host].gpus:
-                if (host, gpu.address) not in leased:
+                if book.of(host, gpu.address) is None:
                     found += _without_lease(host, gpu.address, evidence)
     return found
 
 
 def _of_lease(lease: Lease, evidence: Evidence) -> Iterator[Difference]:
-    others = [vm for vm in evidence.vms_with(lease.host, (lease.gpu,)) if vm.name != lease.vm]
+    others = [vm for vm in evidence.vms_with(lease.host, lease.devices) if vm.name != lease.vm]
     waking = [vm for vm in others if not _waits(vm, lease, evidence)]
     state = lease_state(lease, evidence)
     if waking:
@@ -108,9 +107,9 @@ def _taken(lease: Lease, vm: Domain, state: State, evidence: Evidence) -> Differ
     if not evidence.is_overruled(lease):
         remedy = f"an update that makes {lease.vm} is under way: wait for its end, and look again"
     elif stack:
-        remedy = f"the next update of stack {stack} takes the lease over; or drop it: {release_command(lease)}"
+        remedy = f"the next update of stack {stack} takes the lease over; or drop it: {release_command(lease)} --wrong"
     else:
-        remedy = f"drop the lease: {release_command(lease)}"
+        remedy = f"drop the lease: {release_command(lease)} --wrong"
     return Difference("held-by-another", lease.host, lease.gpu, f"{what}, but {has} has it", remedy)
 
 

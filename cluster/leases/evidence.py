@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from cluster.host.model import Domain, HostFacts
+from cluster.budget.gpus import group_functions
+from cluster.host.model import Domain, GpuFacts, HostFacts
 from cluster.leases.book import Book, HeldError, Lease, Update
 
 
@@ -40,8 +41,8 @@ class Evidence:
         return sorted(found, key=lambda each: each.state == "shut-off")
 
     def vm_of(self, lease: Lease) -> Domain | None:
-        """Return the VM of a lease, if it is defined with the card."""
-        return next((vm for vm in self.vms_with(lease.host, (lease.gpu,)) if vm.name == lease.vm), None)
+        """Return the VM of a lease, if it is defined with the card, or with anything that moves with it."""
+        return next((vm for vm in self.vms_with(lease.host, lease.devices) if vm.name == lease.vm), None)
 
     def is_void(self, lease: Lease) -> bool:
         """Whether a lease holds nothing: its VM is not defined with the card, and the update that would make it is
@@ -52,6 +53,14 @@ class Evidence:
         """Whether a lease gives way to a VM that is defined with the card: nobody makes the VM of the lease now."""
         stale = self.knows(lease.host) and lease.owner != self.sharer and self.vm_of(lease) is None
         return stale and (lease.update is None or lease.update in self.ended)
+
+    def elsewhere(self, book: Book, host: str) -> list[Lease]:
+        """Return the leases that hold something on a host's machine and call the host by another name."""
+        if host not in self.facts:
+            return []
+        same = set(self.facts[host].machine)
+        found = [each for each in book.leases if each.host != host and same & set(each.machine)]
+        return [each for each in found if not self.is_void(replace(each, host=host))]
 
     def sleeps(self, vm: Domain) -> bool:
         """Whether a VM's definition keeps nobody from its cards: one of the cluster that we share with, shut off."""
@@ -66,6 +75,7 @@ class Wanted:
     gpu: str
     vm: str
     functions: tuple[str, ...]
+    machine: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,7 +98,10 @@ def reconcile(book: Book, evidence: Evidence, owner: str, update: Update | None,
         for gpu in evidence.facts[host].gpus:
             for vm in evidence.vms_with(host, (gpu.address,)):
                 if vm.owner == owner:
-                    book = _adopted(book, evidence, Lease(host, gpu.address, owner, vm.name, now, update))
+                    functions = _moving(evidence.facts[host], gpu, vm)
+                    machine = evidence.facts[host].machine
+                    lease = Lease(host, gpu.address, owner, vm.name, now, update, functions, machine)
+                    book = _adopted(book, evidence, lease)
     return book
 
 
@@ -101,7 +114,9 @@ def claim(
     for each in wanted:
         rival: Domain | Lease | None = _rival(each, evidence, owner)
         try:
-            settled = settled.take(Lease(each.host, each.gpu, owner, each.vm, now, update))
+            settled = settled.take(
+                Lease(each.host, each.gpu, owner, each.vm, now, update, each.functions, each.machine)
+            )
         except HeldError as error:
             rival = rival or error.lease
         if rival is not None:
@@ -110,12 +125,18 @@ def claim(
 
 
 def _adopted(book: Book, evidence: Evidence, lease: Lease) -> Book:
-    held = book.of(*lease.card)
-    if held is None:
-        return book.take(lease)
-    if held.holder != lease.holder and evidence.is_overruled(held):
-        return book.drop(held).take(lease)
-    return book
+    held, rivals = book.of(*lease.card), book.rivals(lease)
+    if not all(evidence.is_overruled(each) for each in rivals):
+        return book
+    for each in rivals:
+        book = book.drop(each)
+    return book if held and held.holder == lease.holder else book.take(lease)
+
+
+def _moving(facts: HostFacts, gpu: GpuFacts, vm: Domain) -> tuple[str, ...]:
+    """Return what a VM has of a card's IOMMU group, the card itself first."""
+    others = set(group_functions(facts, gpu)) & set(vm.hostdevs) - {gpu.address}
+    return (gpu.address, *sorted(others))
 
 
 def _rival(wanted: Wanted, evidence: Evidence, owner: str) -> Domain | None:

@@ -13,8 +13,8 @@ from filelock import FileLock, Timeout
 from cluster.budget.errors import GPUAlreadyAllocatedError
 from cluster.leases import text
 from cluster.leases.book import Book, HeldError, Lease
-from cluster.leases.update import running_update
-from cluster.leases.words import leased
+from cluster.leases.update import running_update, state_of
+from cluster.leases.words import leased, updating
 from cluster.problems import InputError, Problem
 from cluster.types import parse_pci
 
@@ -81,7 +81,7 @@ class LeaseFile:
             try:
                 return book.take(lease)
             except HeldError as error:
-                raise GPUAlreadyAllocatedError([leased(book, error.lease, owner, vm)]) from None
+                raise GPUAlreadyAllocatedError([leased(book, error.lease, owner, vm, lease.gpu)]) from None
 
         taken = self.change(step).of(*lease.card)
         assert taken is not None
@@ -98,25 +98,37 @@ class LeaseFile:
         def step(book: Book) -> Book:
             nonlocal held
             lease = book.of(*card)
-            held = lease is not None and lease.holder == (owner, vm)
+            held = lease is not None and (lease.card, lease.holder) == (card, (owner, vm))
             return book.give_back(*card, owner, vm)
 
         self.change(step)
         return held
 
-    def transfer(self, host: str, gpu: str, giver: tuple[str, str], taker: tuple[str, str]) -> Lease:
+    def transfer(
+        self,
+        host: str,
+        gpu: str,
+        giver: tuple[str, str],
+        taker: tuple[str, str],
+        functions: tuple[str, ...] = (),
+    ) -> Lease:
         """Hand a GPU's lease from one (owner, VM) to another in one write; done already, nothing changes.
 
+        ``functions`` are all that move with the card, for a lease that does not say it.
+
         The new lease says who may run and belongs to no update. Raises GPUAlreadyAllocatedError where a third VM has
-        it.
+        it, or where the update that it was taken under still runs: that may be making the giver this moment.
         """
-        lease = Lease(host, parse_pci(gpu), *taker, now())
+        lease = Lease(host, parse_pci(gpu), *taker, now(), functions=functions)
 
         def step(book: Book) -> Book:
+            held = book.of(*lease.card)
+            if held and held.holder != lease.holder and held.update and state_of(held.update) == "running":
+                raise GPUAlreadyAllocatedError([updating(held)])
             try:
                 return book.transfer(giver, lease)
             except HeldError as error:
-                raise GPUAlreadyAllocatedError([leased(book, error.lease, *taker)]) from None
+                raise GPUAlreadyAllocatedError([leased(book, error.lease, *taker, lease.gpu)]) from None
 
         moved = self.change(step).of(*lease.card)
         assert moved is not None

@@ -1,4 +1,4 @@
-"""The lease file's form: version 2 is written, versions 1 and 2 are read. Text in, book out, and back."""
+"""The lease file's form: version 3 is written, versions 1 to 3 are read. Text in, book out, and back."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any
 from cluster.leases.book import Book, Lease, Seen, Update
 from cluster.types import parse_pci
 
-VERSION = 2
-"""Version 1 knew neither updates nor what was seen; its leases read as taken by hand."""
+VERSION = 3
+"""Version 1 knew neither updates nor what was seen; its leases read as taken by hand. Version 2 did not say what moves
+with a card, which machine its host is, nor a card's slot: its leases keep the card alone, until the next update of
+their stack."""
 
 
 class NewerError(ValueError):
@@ -37,20 +39,35 @@ def parse(text: str) -> Book:
     if not isinstance(raw, dict) or "version" not in raw:
         raise ValueError("no version")
     version = raw["version"]
-    if version not in (1, 2) or isinstance(version, bool):
-        raise NewerError(f"has version {version!r}, this program reads versions 1 and 2")
+    if version not in range(1, VERSION + 1) or isinstance(version, bool):
+        raise NewerError(f"has version {version!r}, this program reads versions 1 to {VERSION}")
     leases = tuple(_lease(each, version) for each in _list(raw, "leases"))
-    seen = tuple(_seen(each) for each in _list(raw, "seen")) if version == VERSION else ()
+    seen = tuple(_seen(each, version) for each in _list(raw, "seen")) if version > 1 else ()
     _refuse_doubles("leases", [lease.card for lease in leases])
     _refuse_doubles("seen", [each.place for each in seen])
     return Book(leases, seen)
 
 
 def _lease(raw: object, version: int) -> Lease:
-    keys = {"host", "gpu", "owner", "vm", "since"} | ({"update"} if version == VERSION else set())
+    keys = {"host", "gpu", "owner", "vm", "since"}
+    keys |= ({"update"} if version > 1 else set()) | ({"functions", "machine"} if version > 2 else set())
     fields = _fields(raw, keys, "a lease")
-    update = fields.pop("update", None)
-    return Lease(**_texts(fields), update=None if update is None else _update(update))
+    update, functions, machine = fields.pop("update", None), fields.pop("functions", []), fields.pop("machine", [])
+    told = _texts(fields)
+    by = None if update is None else _update(update)
+    moving = _moving(functions, told["gpu"])
+    if not isinstance(machine, list) or not all(isinstance(each, str) for each in machine):
+        raise ValueError("machine is no list of texts")
+    return Lease(told["host"], told["gpu"], told["owner"], told["vm"], told["since"], by, moving, tuple(machine))
+
+
+def _moving(raw: object, gpu: str) -> tuple[str, ...]:
+    if not isinstance(raw, list):
+        raise ValueError("functions is no list")
+    found = tuple(_address(each) for each in raw)
+    if found and gpu not in found:
+        raise ValueError(f"functions of a lease lacks its GPU {gpu}")
+    return found
 
 
 def _update(raw: object) -> Update:
@@ -61,17 +78,28 @@ def _update(raw: object) -> Update:
     return Update(_text(fields, "boot"), fields["pid"], fields["start"])
 
 
-def _seen(raw: object) -> Seen:
+def _seen(raw: object, version: int) -> Seen:
     keys = {"owner", "host", "gpu", "vendor_device", "serial", "uuid", "group", "at"}
+    keys |= {"slot"} if version > 2 else set()
     fields = _fields(raw, keys, "what was seen")
     group = _list(fields, "group")
     known = _texts({key: value for key, value in fields.items() if value is not None and key != "group"})
-    optional = {key: known.pop(key, None) for key in ("serial", "uuid")}
+    optional = {key: known.pop(key, None) for key in ("serial", "uuid", "slot")}
     missing = keys - known.keys() - optional.keys() - {"group"}
     if missing:
         raise ValueError(f"what was seen has no {', '.join(sorted(missing))}")
     functions = tuple(_address(each) for each in group)
-    return Seen(**known, serial=optional["serial"], uuid=optional["uuid"], group=functions)
+    return Seen(
+        known["owner"],
+        known["host"],
+        known["gpu"],
+        known["vendor_device"],
+        optional["serial"],
+        optional["uuid"],
+        functions,
+        known["at"],
+        optional["slot"],
+    )
 
 
 def _fields(raw: object, keys: set[str], what: str) -> dict[str, Any]:

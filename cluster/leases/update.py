@@ -1,5 +1,7 @@
-"""Which engine is at work: the process that a lease is taken under, and whether it still runs.
+"""Which engine is at work: the process that a lease is taken under, and whether it or a plugin of its still runs.
 
+An engine that is killed leaves its libvirt plugin in the middle of what it was told to make; the plugin looks for its
+engine only every few minutes. So an update is over once no such orphan runs that is younger than it.
 Only this machine's own processes can be judged, and only those that /proc shows: leases are for stacks that are updated
 from one machine, and not from containers that do not see each other's processes.
 """
@@ -7,7 +9,7 @@ from one machine, and not from containers that do not see each other's processes
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +18,9 @@ from cluster.leases.book import Lease, Update
 
 ENGINE = "pulumi"
 """Name of the engine's process; plugins and language hosts have longer names."""
+
+PLUGIN = "pulumi-resource-libvirt"
+"""The plugin that makes VMs. The kernel keeps the first 15 letters of a process's name, which all plugins share."""
 
 PROC = Path("/proc")
 _FIRST_NAMESPACE = "pid:[4026531836]"
@@ -47,11 +52,34 @@ def running_update(proc: Path = PROC) -> Update | None:
     return found
 
 
+def command_line(update: Update, proc: Path = PROC) -> list[str]:
+    """Return the words that an engine was started with; none where they cannot be read."""
+    try:
+        return (proc / str(update.pid) / "cmdline").read_text(errors="replace").rstrip("\0").split("\0")
+    except OSError:
+        return []
+
+
 def state_of(update: Update, proc: Path = PROC) -> State:
-    """Return whether an update still runs; unknown where its processes cannot be seen from here.
+    """Return whether an update still runs, by its engine or an orphan; unknown where these cannot be seen from here.
 
     A process that is dead and only waits to be reaped can change nothing any more: that update is over.
     """
+    state = _engine(update, proc)
+    return "running" if state == "dead" and _left(update, _orphans(proc)) else "over" if state == "dead" else state
+
+
+def ended(leases: Iterable[Lease], proc: Path = PROC) -> frozenset[Update]:
+    """Return the updates of these leases that are over."""
+    states = {lease.update: _engine(lease.update, proc) for lease in leases if lease.update is not None}
+    # After the engines: one that has just died may have left a plugin that was not there before.
+    orphans = _orphans(proc) if "dead" in states.values() else []
+    over = {update for update, state in states.items() if state == "over"}
+    return frozenset(over | {each for each, state in states.items() if state == "dead" and not _left(each, orphans)})
+
+
+def _engine(update: Update, proc: Path) -> State | Literal["dead"]:
+    """Return how an update's engine is: dead, if it is gone and a plugin of its may not be."""
     try:
         here = _boot(proc)
     except OSError:
@@ -62,14 +90,40 @@ def state_of(update: Update, proc: Path = PROC) -> State:
         return "unknown"
     process = _process(proc, update.pid)
     if process is None:
-        return "unknown" if _is_hidden(update.pid) else "over"
-    return "over" if process.start != update.start or process.state in _DEAD else "running"
+        return "unknown" if _is_hidden(update.pid) else "dead"
+    return "dead" if process.start != update.start or process.state in _DEAD else "running"
 
 
-def ended(leases: Iterable[Lease], proc: Path = PROC) -> frozenset[Update]:
-    """Return the updates of these leases that are over."""
-    updates = {lease.update for lease in leases if lease.update is not None}
-    return frozenset(each for each in updates if state_of(each, proc) == "over")
+def _left(update: Update, orphans: Iterable[int]) -> bool:
+    """Whether one of these plugins, by their starts, may be an update's."""
+    return any(start >= update.start for start in orphans)
+
+
+def _orphans(proc: Path) -> list[int]:
+    """Return when those libvirt plugins were started that have no engine above them any more."""
+    found = []
+    for folder in proc.glob("[0-9]*"):
+        process = _process(proc, int(folder.name))
+        if process is None or process.name != PLUGIN[:15] or process.state in _DEAD or not _is_plugin(folder):
+            continue
+        if not any(each.name == ENGINE and each.state not in _DEAD for each in _above(proc, process)):
+            found.append(process.start)
+    return found
+
+
+def _above(proc: Path, process: _Process) -> Iterator[_Process]:
+    while process.parent and (above := _process(proc, process.parent)):
+        process = above
+        yield process
+
+
+def _is_plugin(folder: Path) -> bool:
+    """Whether a process with a plugin's name is the libvirt plugin, or does not say which it is."""
+    try:
+        program = (folder / "cmdline").read_text(errors="replace").partition("\0")[0].rpartition("/")[2]
+    except OSError:
+        return True
+    return not program.startswith("pulumi-resource-") or program.startswith(PLUGIN)
 
 
 def _boot(proc: Path) -> str:

@@ -22,19 +22,50 @@ def release_command(lease: Lease) -> str:
 
 
 def leased(
-    book: Book, held: Lease, owner: str, vm: str, evidence: Evidence | None = None, free: object = None
+    book: Book,
+    held: Lease,
+    owner: str,
+    vm: str,
+    gpu: str,
+    evidence: Evidence | None = None,
+    free: object = None,
 ) -> Finding:
-    """Return the refusal for a card that another VM holds by lease.
+    """Return the refusal for a card that another VM holds by lease, or for one that moves with it.
 
     ``evidence`` is left out where nobody looked at the hosts; ``free`` says which cards are free, where that is known.
     """
     mine = ", ".join(each.gpu for each in book.leases if (each.host, *each.holder) == (held.host, owner, vm))
+    more = "" if gpu == held.gpu else f" with GPU {held.gpu} of its IOMMU group"
     message = (
-        f"vm {vm} (owner {owner}) wants GPU {held.gpu} of host {held.host}, which {held.vm} (owner {held.owner}) holds"
+        f"vm {vm} (owner {owner}) wants GPU {gpu} of host {held.host}{more}, which {held.vm} (owner {held.owner}) holds"
         f" since {held.since}" + (f"; {vm} has {mine}" if mine else "")
     )
     other = f"{free}" if free is not None else "see what is free: cloudctl gpus"
     return Finding("gpu-leased", "refuse", held.host, vm, message, f"{other}; or {_way_out(held, evidence)}")
+
+
+def other_name(host: str, lease: Lease, owner: str) -> Finding:
+    """Return the refusal where the machine of a host is another host's in the lease file."""
+    whose = "this stack" if lease.owner == owner else lease.owner
+    message = (
+        f"host {host} is the machine that {whose} calls {lease.host} in the lease file ({lease.vm} holds GPU"
+        f" {lease.gpu} there): leases of two names never meet, and both would get the same cards"
+    )
+    remedy = (
+        f"call it {lease.host} here too (hosts[].name); or, if {lease.vm} is not to have its card any more, give that"
+        f" back first: {release_command(lease)}"
+    )
+    return Finding("gpu-leased", "refuse", host, None, message, remedy)
+
+
+def updating(held: Lease) -> Finding:
+    """Return the refusal to take a lease from the update that is at work for it."""
+    process = held.update.pid if held.update else "?"
+    message = (
+        f"GPU {held.gpu} of host {held.host} is leased to {held.vm} (owner {held.owner}), for which an update is at"
+        f" work (process {process})"
+    )
+    return Finding("gpu-leased", "refuse", held.host, held.vm, message, "wait for its end, and run again")
 
 
 def _way_out(held: Lease, evidence: Evidence | None) -> str:

@@ -28,6 +28,13 @@ FAULTS: tuple[Fault, ...] = (
 """In order: the first that fits a text explains it, so what is exact stands before what is general."""
 
 
+AGAIN = (
+    "cloudctl up --stack {stack} (make up), which takes up what is there already; before a plain pulumi up: cloudctl"
+    " recover --stack {stack} --strays"
+)
+"""How to go on after a run that failed halfway."""
+
+
 @dataclass(frozen=True)
 class Remedy:
     """Why something failed, in our words, and what to do about it; ``fault`` names the entry, for programs."""
@@ -51,6 +58,6 @@ def remedy_for(
     for fault in faults:
         if match := fault.pattern.search(flat):
             words = {key: value or "" for key, value in match.groupdict().items()}
-            words |= {"virsh": f"virsh -c {uri}", "stack": stack}
+            words |= {"virsh": f"virsh -c {uri}", "stack": stack, "again": AGAIN.format(stack=stack)}
             return Remedy(fault.name, fault.reason.format(**words), fault.remedy.format(**words))
     return None

@@ -109,7 +109,7 @@ LOST = (
         r"error reading from server: EOF|rpc error: code = Unavailable|transport is closing|plugin .* (?:exited"
         r"|crashed)",
         "the provider's process ended in the middle of its work; what it had begun may be there",
-        "find it: cloudctl recover --stack {stack} --strays, then run the same again",
+        "find it, and go on: {again}",
     ),
     fault(
         "connection-lost",
@@ -117,8 +117,7 @@ LOST = (
         r"|broken pipe|use of closed network connection|client socket is closed|Cannot recv data|\bEOF$"
         r"|(?:^|: )invalid argument$",
         "libvirt, or the way to it, went away in the middle of the work; what was begun may be there",
-        "start it again (sudo systemctl restart libvirtd; VMs run on), then find what was begun: cloudctl recover"
-        " --stack {stack} --strays, then run the same again",
+        "start it again (sudo systemctl restart libvirtd; VMs run on), then find what was begun, and go on: {again}",
     ),
 )
 """Looked at last: many errors that have a better reason end in such words."""

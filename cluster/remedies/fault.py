@@ -10,7 +10,8 @@ from dataclasses import dataclass
 class Fault:
     """A failure that is known by its text.
 
-    ``reason`` and ``remedy`` may name the pattern's groups, and {virsh} (the command with its URI) and {stack}.
+    ``reason`` and ``remedy`` may name the pattern's groups, {virsh} (the command with its URI), {stack}, and {again}
+    (how to go on after a run that failed halfway).
     """
 
     name: str

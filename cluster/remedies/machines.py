@@ -21,7 +21,7 @@ FAULTS = (
         "vm-running",
         r"domain is already (?:running|active)",
         "the VM is there already and runs, but the state does not know it: an earlier run was cut off",
-        "cloudctl recover --stack {stack} --strays, then run the same again",
+        "{again}",
     ),
     fault(
         "kvm-missing",
@@ -92,8 +92,8 @@ FAULTS = (
         r"Image is not in (?P<format>\w+) format|not a valid qcow2|header of 8 bytes|Image is corrupt"
         r"|error while determining image type for (?P<file>\S+?): (?:expected|EOF)",
         "the disk image {file} is damaged, or of another format than it is said to be",
-        "look at it: qemu-img check FILE; a base image of ours is built anew once its file in .cloud/{stack}/images"
-        " is removed; one of your own is named in images.url",
+        "look at it: qemu-img check FILE; a base image of ours whose file in .cloud/images is damaged is built again by"
+        " the next update; one of your own is named in images.url",
     ),
     fault(
         "backing-file",

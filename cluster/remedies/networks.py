@@ -15,7 +15,7 @@ FAULTS = (
         "network-running",
         r"network is already active",
         "the network is there already and runs, but the state does not know it: an earlier run was cut off",
-        "cloudctl recover --stack {stack} --strays, then run the same again",
+        "{again}",
     ),
     fault(
         "network-address-taken",

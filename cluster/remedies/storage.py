@@ -12,7 +12,7 @@ FAULTS = (
         r"No space left on device|Disk quota exceeded|File too large",
         "the pool's disk is full",
         "free space on it (df -h, {virsh} vol-list POOL), or set hosts[].pool.path to a larger disk before the first"
-        " up; then: cloudctl recover --stack {stack} --strays, then run the same again",
+        " up; then: {again}",
     ),
     fault(
         "pool-name-taken",
@@ -30,7 +30,7 @@ FAULTS = (
         "half-made",
         r"doesn't support update",
         "an earlier run was cut off while it made this, and the engine does not know all that the host has",
-        "cloudctl recover --stack {stack}, then run the same again",
+        "{again}",
     ),
     fault(
         "pool-inactive",

@@ -1,7 +1,8 @@
 """Give a VM the size that the settings say, whatever it has now: disk, vCPUs, memory, and the host CPUs it runs on.
 
 Environment: VM, UUID, URI, POOL, VOLUME (its disk in the pool), CORES, MEMORY_MIB, DISK_MIB; CPU_PINNING (host CPUs in
-the order of the vCPUs, with spaces; empty: the host's scheduler decides), SHUTDOWN_TIMEOUT (seconds, default 300).
+the order of the vCPUs, with spaces; empty: the host's scheduler decides), SHUTDOWN_TIMEOUT (seconds, default 300);
+KUBECONFIG_FILE (of a worker: the stack's kubeconfig, if there is one by now: its pods leave before it restarts).
 
 A disk grows while the VM runs, and never shrinks. vCPUs and memory are set for the next start; the VM is then asked to
 shut down, and started. Nothing is forced. Every step looks at what is there, so the script can be killed anywhere and
@@ -16,6 +17,7 @@ import xml.etree.ElementTree as ET  # what libvirt itself wrote
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from components.scripts.node import Node
 from components.scripts.tools import ScriptError, Tools, Virsh, carry_out
 
 DISK = "vda"
@@ -57,6 +59,8 @@ def resize(tools: Tools, environment: Mapping[str, str]) -> str:
     _configure(virsh, wanted)
     _pin(virsh, pins, cores, live=False)
     if state != "shut off" and not _read(virsh, live=True).is_as(wanted):
+        if worker := Node.told(tools, environment):
+            worker.leave()
         _shut_down(virsh, float(environment.get("SHUTDOWN_TIMEOUT", "300")))
     if virsh.state() == "shut off":
         _start(virsh)

@@ -1,7 +1,10 @@
 """Wait until a VM can be used: SSH answers with our key, cloud-init is through without error, the clock is right.
 
 Environment: VM, UUID, URI, POOL, ADDRESS, SSH_USER, SSH_KEY, KNOWN_HOSTS, MADE (which making of the VM this is),
-READY_MARK (file that notes that this making was ready); SSH_JUMP (optional), READY_TIMEOUT (seconds, default 600).
+READY_MARK (file that notes that this making was ready); SSH_JUMP (optional), READY_TIMEOUT (seconds, default 600);
+KUBERNETES (of a control plane: the file that notes which Kubernetes was installed; where it is there, a node that has
+Kubernetes is only ready once its API is, and etcd with it); KUBECONFIG_FILE (of a worker: pods that left it before a
+restart are let in again); HARMLESS (a JSON list: parts of what cloud-init may complain of).
 
 What only deserves a remark is printed with the success. An error comes with the VM's state and the end of its serial
 console, since a VM that does not get as far as SSH tells its troubles there.
@@ -9,20 +12,24 @@ console, since a VM that does not get as far as SSH tells its troubles there.
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.scripts import known_hosts
+from components.scripts import api, known_hosts
+from components.scripts.cloud_init import complaints, recoverable
+from components.scripts.node import Node
 from components.scripts.tools import Done, ScriptError, Tools, Virsh, carry_out
 
 CLOCK_S = 5.0
 """How far the VM's clock may be from this machine's: a cluster's certificates bear more, etcd's logs do not."""
 
 CLOCK_PATIENCE_S = 120.0
+API_PATIENCE_S = 300.0
 LINES = 20
 """How much of the console an error shows."""
 
@@ -84,13 +91,17 @@ class Login:
 
 @dataclass(frozen=True)
 class Wait:
-    """The waiting for one VM; ``deadline`` is on the tools' clock."""
+    """The waiting for one VM; ``deadline`` is on the tools' clock.
+
+    ``harmless``: parts of complaints of cloud-init that are a remark and no error.
+    """
 
     tools: Tools
     virsh: Virsh
     login: Login
     patience_s: float
     deadline: float
+    harmless: Sequence[str] = ()
 
     @property
     def left(self) -> float:
@@ -144,11 +155,26 @@ class Wait:
                     f"{self.virsh.vm}: cloud-init has not ended after {self.patience_s:g} s ({done.last})"
                 )
             self.tools.sleep(2)  # the network was set up anew under the connection
-        said = _complaints(done.out)
         if done.status not in (0, 2):
-            shown = "; ".join(said) or done.last
+            shown = "; ".join(complaints(done.out)) or done.last
             raise ScriptError(f"{self.virsh.vm}: cloud-init failed: {shown}; see there: /var/log/cloud-init.log")
-        return [f"cloud-init complains: {each}" for each in said] if done.status == 2 else []
+        return self._got_over(done.out) if done.status == 2 else []
+
+    def _got_over(self, status: str) -> list[str]:
+        """Return remarks on what cloud-init got over and is harmless. Raises ScriptError for anything else: a key or a
+        file may be missing that nobody misses before the night when it is needed."""
+        said = recoverable(status) or [("", each) for each in complaints(status)]
+        bad = [
+            f"{level}: {each}" if level else each
+            for level, each in said
+            if level != "DEPRECATED" and not any(part in each for part in self.harmless)
+        ]
+        if bad:
+            raise ScriptError(
+                f"{self.virsh.vm}: cloud-init ended with what it calls recoverable: {'; '.join(bad)}; see there:"
+                " /var/log/cloud-init.log; if it is of no account, name it in images.harmless_complaints"
+            )
+        return [f"cloud-init complains, of no account: {each}" for _, each in said]
 
     def clock(self) -> None:
         """Return once the VM's clock agrees with this machine's; ScriptError says by how much it is off."""
@@ -175,6 +201,22 @@ class Wait:
         there = float(match[1])
         return there - after if there > after else min(there - before, 0.0)
 
+    def kubernetes(self) -> None:
+        """Return once the API on this node is well, etcd with it; at once where the node has none yet.
+
+        Else the next control plane would be restarted while etcd still counts on this one.
+        """
+        patience = max(self.left, API_PATIENCE_S)
+        until = self.tools.elapsed() + patience
+        while wrong := api.trouble(self.login.run(api.ASK, 60)):
+            if self.tools.elapsed() >= until:
+                raise ScriptError(
+                    f"{self.virsh.vm}: its Kubernetes API is not well {patience:.0f} s after the VM was: {wrong}; the"
+                    " other control planes are left as they are; look there: sudo journalctl -u kubelet, sudo crictl ps"
+                    " -a (of k3s: sudo journalctl -u k3s); once that is mended, the update again"
+                )
+            self.tools.sleep(5)
+
     def fill_disk(self) -> list[str]:
         """Let the root file system fill the disk; return a remark where it grew, or does not grow."""
         before = self._root_mib()
@@ -199,7 +241,8 @@ def wait_ready(tools: Tools, environment: Mapping[str, str]) -> str:
     """Wait; return what there is to say. Raises ScriptError with state and console."""
     virsh, login = Virsh.told(tools, environment), Login.told(tools, environment)
     patience = float(environment.get("READY_TIMEOUT", "600"))
-    wait = Wait(tools, virsh, login, patience, tools.elapsed() + patience)
+    harmless = json.loads(environment.get("HARMLESS", "[]"))
+    wait = Wait(tools, virsh, login, patience, tools.elapsed() + patience, harmless)
     known_hosts.forget_older(tools, login.known_hosts, virsh.vm, login.address, environment.get("MADE", ""))
     try:
         wait.alive()
@@ -208,24 +251,16 @@ def wait_ready(tools: Tools, environment: Mapping[str, str]) -> str:
         wait.clock()
         remarks += wait.fill_disk()
         remarks += wait.agent()
+        if (note := environment.get("KUBERNETES")) and Path(note).exists():
+            wait.kubernetes()
+        if worker := Node.told(tools, environment):
+            remarks += worker.come_back()
     except ScriptError as error:
         raise ScriptError(f"{error}{_scene(virsh, environment['POOL'])}") from None
     mark = Path(environment["READY_MARK"])
     mark.parent.mkdir(parents=True, exist_ok=True)
     mark.write_text(f"{environment.get('MADE', '')}\n")
     return "\n".join([f"{virsh.vm} is ready at {login.address}", *(f"{virsh.vm}: {each}" for each in remarks)])
-
-
-_COMPLAINTS = re.compile(r"(errors|detail|recoverable_errors):")
-_NONE = re.compile(r"(errors|detail|recoverable_errors): ?(\[\]|\{\})?")
-
-
-def _complaints(status: str) -> list[str]:
-    """Return what ``cloud-init status --long`` names as errors, recoverable ones too; versions word it differently."""
-    lines = [line.strip(" \t-") for line in status.splitlines()]
-    begin = next((number for number, line in enumerate(lines) if _COMPLAINTS.match(line)), len(lines))
-    found = [line for line in lines[begin:] if line and not _NONE.fullmatch(line)]
-    return found or [line for line in lines if line.startswith("status:")]
 
 
 def _scene(virsh: Virsh, pool: str) -> str:

@@ -123,7 +123,7 @@ class Command(Plugin):
             environment = given.get("environment") or {}
             if word == "delete":
                 undo(environment)
-            said = effect(self.store, self.config, str(text), environment) if word != "delete" else None
+            said = effect(self.store, self.config, str(text), environment, deleting=word == "delete")
             if word != "delete" and op.name == CONTROL_PLANE:
                 from lab.plugins.kubernetes_cluster import rose
 

@@ -58,6 +58,8 @@ def test_the_same_card_is_no_finding_known_or_not() -> None:
     assert found(bound(host(), A)) == [], "what was known is not forgotten because the card is with a VM"
     assert found(host(), replace(WAS, serial=None, uuid=None)) == []
     assert found(host(), replace(WAS, group=())) == []
+    assert found(host(), replace(WAS, slot="2")) == [], "a firmware that names no slots any more"
+    assert found(changed(host(), A, slot="2")) == []
 
 
 @pytest.mark.parametrize(
@@ -66,10 +68,12 @@ def test_the_same_card_is_no_finding_known_or_not() -> None:
         ({"serial": "9"}, f"serial number {SERIAL}", "serial number 9"),
         ({"uuid": "GPU-9"}, f"UUID {UUID}", "UUID GPU-9"),
         ({"vendor_device": "10de:2204"}, "it was 10de:26b1", "it is 10de:2204"),
+        # Bound to vfio-pci, two cards of a kind tell nothing but where they are.
+        ({"slot": "4", "serial": None, "uuid": None}, f"UUID {UUID}, slot 2", "it is 10de:26b1, slot 4"),
     ],
 )
 def test_another_card_is_refused_with_what_was_and_what_is(change: dict[str, str], was: str, now: str) -> None:
-    finding = only(found(changed(host(), A, **change)), "gpu-changed")
+    finding = only(found(changed(host(), A, **change), replace(WAS, slot="2")), "gpu-changed")
     assert finding.message.startswith(f"GPU {A} of host ws, for vm gpu-1, is not the card that this stack last saw")
     assert was in finding.message
     assert now in finding.message

@@ -9,7 +9,7 @@ import pytest
 
 from cluster.budget import Finding, HostLimits, VmDemand, judge, limits_from, refusals
 from cluster.host.assemble import assemble
-from cluster.host.model import HostFacts, NetworkFacts, Nic, PoolFacts
+from cluster.host.model import Domain, HostFacts, NetworkFacts, Nic, PoolFacts
 from cluster.host.sections import Sections
 from cluster.identity import libvirt_uuid, mac_address
 from cluster.settings.model import Settings
@@ -144,6 +144,63 @@ def test_our_own_vm_at_its_address_is_no_conflict(host: HostFacts, judged: Judge
         assert judged(host.model_copy(update={"answers": answers})) == []
     of_another_stack = {"192.168.200.11": mac_address("dev", "control-1")}
     assert only(judged(host.model_copy(update={"answers": of_another_stack})), "address-in-use")
+
+
+@pytest.mark.parametrize(
+    ("mtu", "wanted", "fits"), [(None, 1500, True), (9000, 9000, True), (None, 9000, False), (9000, 1500, False)]
+)
+def test_a_network_of_ours_keeps_the_mtu_that_it_was_made_with(
+    host: HostFacts, judged: Judged, limits: HostLimits, mtu: int | None, wanted: int, fits: bool
+) -> None:
+    ours = network(NAME, OURS["network"], mtu=mtu)
+    found = judged(host.model_copy(update={"networks": (ours,)}), host=replace(limits, mtu=wanted))
+    if fits:
+        assert found == []
+        return
+    told = only(found, "network-mtu")
+    assert (
+        f"network.mtu is {wanted}, and libvirt network {NAME} of host {HOST} was made with {mtu or 1500}"
+        in told.message
+    )
+    assert f'net-edit {NAME} (<mtu size="{wanted}"/>)' in told.remedy
+    of_others = network(NAME + "-b", STRANGE, cidr="10.9.0.0/24", mtu=mtu)
+    assert judged(host.model_copy(update={"networks": (of_others,)}), host=replace(limits, mtu=wanted)) == []
+
+
+def test_two_hosts_that_are_one_machine_are_refused(host: HostFacts, limits: HostLimits) -> None:
+    one = host.model_copy(update={"machine": ("libvirt a", "boot 1")})
+    other = host.model_copy(update={"name": "same", "machine": ("libvirt made up anew", "boot 1")})
+    plan = [VmDemand("a", HOST, 1, 1024, {}), VmDemand("b", "same", 1, 1024, {})]
+    both = {HOST: limits, "same": limits}
+    found = [each for each in judge(plan, {HOST: one, "same": other}, both, "cloud/prod") if each.code == "host-twice"]
+    assert [each.message for each in found] == [
+        "hosts workstation and same are one machine (boot 1): its memory and GPUs would be given away twice"
+    ]
+    elsewhere = other.model_copy(update={"machine": ("libvirt b", "boot 2")})
+    unknown = other.model_copy(update={"machine": ()})
+    for facts in (elsewhere, unknown):
+        assert "host-twice" not in {each.code for each in judge(plan, {HOST: one, "same": facts}, both, "cloud/prod")}
+
+
+def test_a_vm_that_is_renamed_and_keeps_its_address_is_told_why_that_takes_two_updates(
+    host: HostFacts, judged: Judged, limits: HostLimits
+) -> None:
+    old = {"name": "control-0", "owner": f"cloud/{STACK}", "state": "running", "cores": 1, "memory": "1GiB"}
+    mac = mac_address(STACK, "control-0")
+    seen = host.model_copy(
+        update={"answers": {"192.168.200.11": mac}, "domains": (*host.domains, Domain.model_validate(old))}
+    )
+    found = only(judged(seen), "address-in-use")
+    assert found.message == (
+        "address 192.168.200.11 of vm control-1 is that of control-0, which is not planned any more and goes only after"
+        " control-1 is made: in one update a VM is not renamed with its address"
+    )
+    assert "first take control-0 out, then add control-1" in found.remedy
+    others = seen.model_copy(update={"domains": (Domain.model_validate({**old, "owner": "cloud/dev"}),)})
+    assert "none of the VMs that this stack plans" in only(judged(others), "address-in-use").message
+    # The API's address goes from one of our control planes to another by itself.
+    api = seen.model_copy(update={"answers": {"192.168.200.10": mac}})
+    assert judged(api, host=replace(limits, api_address="192.168.200.10")) == []
 
 
 def test_the_address_of_the_api_is_looked_at_too(host: HostFacts, judged: Judged, limits: HostLimits) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from cluster.host.parse_system import parse_blocks, parse_cpuinfo, parse_df, par
 from cluster.host.sections import Sections, split
 
 CAPTURED = Path(__file__).parent / "captured"
+HYPERVISOR = (CAPTURED / "probe-hypervisor.txt").read_text()
 PROBES = [(CAPTURED / f"probe-{name}.txt").read_text() for name in ("workstation", "testmachine", "hypervisor")]
 FAR = Sections(
     {
@@ -48,6 +50,13 @@ def whole(facts: HostFacts) -> None:
     assert facts.cpu.cores is not None or "cpu.cores" in facts.unknown
     assert facts.memory is not None or "memory" in facts.unknown
     assert facts.iommu is not None or "iommu" in facts.unknown
+    assert facts.cpu.threads is not None or "cpu.threads" in facts.unknown
+    assert facts.kernel is not None or "kernel" in facts.unknown
+    assert facts.libvirt is not None or {"libvirt", "libvirt.version"} & facts.unknown.keys()
+    assert facts.qemu is not None or "qemu" in facts.unknown
+    for gpu in facts.gpus:
+        for part in ("memory", "uuid", "compute_capability"):
+            assert getattr(gpu, part) is not None or f"gpus.{gpu.address}.{part}" in facts.unknown
     for pool in facts.pools:
         assert pool.capacity is not None or f"pools.{pool.name}" in facts.unknown or not pool.uuid
     with tempfile.TemporaryDirectory() as folder:
@@ -71,6 +80,47 @@ def test_a_damaged_answer_of_libvirt_alone(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(FAR.read)))
     read = {**FAR.read, name: data.draw(damaged([FAR.read[name]]))}
     whole(assemble("h", Sections(read)))
+
+
+@pytest.mark.parametrize(
+    ("why", "known"),
+    [
+        ("error: failed to get domain 'hpc gpu 1'", True),  # it went meanwhile
+        ("virsh did not answer within 20 s", False),
+        (None, False),
+    ],
+)
+def test_what_a_running_vm_will_take_at_its_next_start_is_asked_for_or_not_known(why: str | None, known: bool) -> None:
+    told = without("inactive hpc gpu 1", why).unknown.get("domains")
+    if known:
+        assert told is None
+    else:
+        assert told == f"vm hpc gpu 1, as its next start will have it: {why or 'the host did not say'}"
+
+
+def without(part: str, why: str | None) -> HostFacts:
+    """Return the facts of a host with running VMs and networks, of whose answer one part is missing."""
+    sections = split(HYPERVISOR)
+    assert part in sections.read
+    read = {name: text for name, text in sections.read.items() if name != part}
+    return assemble("h", Sections(read, {**sections.failed, **({part: why} if why else {})}))
+
+
+@pytest.mark.parametrize("why", ["virsh did not answer within 20 s", None])
+@pytest.mark.parametrize(
+    ("part", "fact"),
+    [("active", "domains"), ("paused", "domains"), ("autostart", "domains"), ("active-networks", "networks")],
+)
+def test_a_list_of_states_that_is_missing_is_no_empty_list(part: str, fact: str, why: str | None) -> None:
+    assert fact not in assemble("h", split(HYPERVISOR)).unknown
+    facts = without(part, why)
+    assert facts.unknown[fact].endswith(f"could not be read: {why or 'the host did not say'}")
+    assert not [each.name for each in facts.domains if each.state == "shut-off" and part == "active"]
+    whole(facts)
+
+
+def test_a_host_without_vms_has_no_states_to_tell() -> None:
+    assert "domains" not in assemble("h", FAR).unknown
 
 
 @given(st.text(max_size=400))

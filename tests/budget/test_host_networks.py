@@ -42,6 +42,13 @@ def test_prefix_family_and_none(ips: str, cidr: str | None) -> None:
     assert parse_network(f"<network><name>n</name>{ips}</network>", active=True).cidr == cidr
 
 
+@pytest.mark.parametrize(
+    ("element", "mtu"), [("", None), ("<mtu size='9000'/>", 9000), ("<mtu/>", None), ("<mtu size='-1'/>", None)]
+)
+def test_the_mtu_of_a_network(element: str, mtu: int | None) -> None:
+    assert parse_network(f"<network><name>n</name>{element}</network>", active=True).mtu == mtu
+
+
 def test_routes_of_the_kernel() -> None:
     # captured: /proc/net/route of the private hypervisor with a bridge at 10.9.0.5/24; the default route and the single
     # address are composed
@@ -73,6 +80,8 @@ def test_a_whole_host_with_libvirt() -> None:
         ("scratch", False, True),
         ("/var/lib/libvirt", True, False),
     ]
+    theirs = next(domain for domain in facts.domains if domain.name == "hpc gpu 1")
+    assert (theirs.state, theirs.hostdevs, theirs.attached) == ("running", ("0000:61:00.0",), ())
     ours = next(domain for domain in facts.domains if domain.name == "gpu-1")
     assert (ours.owner, ours.role, ours.image, ours.shape) == (
         "cloud/prod",

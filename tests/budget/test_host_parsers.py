@@ -17,7 +17,7 @@ from cluster.host.parse_libvirt import (
     parse_volume_mib,
 )
 from cluster.host.parse_nvidia import gpus_of, parse_nvidia_smi
-from cluster.host.parse_pci import groups_of, kind_of, parse_lspci_names, parse_sysfs
+from cluster.host.parse_pci import groups_of, kind_of, parse_lspci_names, parse_slots, parse_sysfs
 from cluster.host.parse_system import Space, parse_blocks, parse_cpuinfo, parse_df, parse_memory, parse_nics
 from cluster.host.sections import Sections, split
 from cluster.render.domain_xml import Definition, domain_xslt
@@ -173,6 +173,15 @@ def test_nvidia_smi_rows() -> None:
     assert (old.serial, old.compute_capability, old.memory_mib) == (None, None, None)
 
 
+def test_the_slots_of_cards() -> None:
+    read = {
+        "pci": "0000:41:00.0 0x030000 0x10de 0x26b1 vfio-pci 41\n0000:61:00.0 0x030000 0x10de 0x26b1 vfio-pci 61\n",
+        "slots": "0000:41:00 2\n0000:05 bus-5\n0000:71:00 Slot 7 (x16)\n\nnonsense\n",
+    }
+    assert [gpu.slot for gpu in assemble("h", Sections(read)).gpus] == ["2", None]
+    assert parse_slots(read["slots"]) == {"0000:41:00": "2", "0000:71:00": "Slot 7 (x16)"}
+
+
 def test_card_without_its_driver_is_known_by_its_id() -> None:
     (gpu,) = gpus_of(parse_sysfs("0000:61:00.0 0x030000 0x10de 0x26b1 vfio-pci 61\n"), {})
     assert (gpu.model, gpu.compute_capability, gpu.memory) == ("NVIDIA RTX 6000 Ada Generation", "8.9", 48 * GIB)
@@ -207,6 +216,47 @@ def test_sections() -> None:
     assert sections.why_not("x", "b") == "why not"
 
 
+UUID = "a564bd9c-d44d-44f4-8ad0-fa64e81ea8aa"
+CAPABILITIES = f"<capabilities><host><uuid>{UUID}</uuid></host></capabilities>"
+
+
+@pytest.mark.parametrize(
+    ("read", "machine"),
+    [
+        (
+            {"capabilities": CAPABILITIES},
+            (f"libvirt {UUID}",),
+        ),
+        (
+            {
+                "capabilities": CAPABILITIES,
+                "boot": "b1\n",
+            },
+            (f"libvirt {UUID}", "boot b1"),
+        ),
+        ({"capabilities": "<capabilities><host/></capabilities>", "boot": "b1"}, ("boot b1",)),
+        ({"capabilities": "<cap"}, ()),
+        ({}, ()),
+    ],
+)
+def test_which_machine_a_host_is(read: dict[str, str], machine: tuple[str, ...]) -> None:
+    assert assemble("h", Sections(read)).machine == machine
+
+
+def hostdevs(*slots: str) -> str:
+    addresses = (f"<address domain='0x0000' bus='0x{each}' slot='0x00' function='0x0'/>" for each in slots)
+    devices = "".join(f"<hostdev type='pci'><source>{each}</source></hostdev>" for each in addresses)
+    return f"<domain><name>n</name><memory>1048576</memory><vcpu>1</vcpu><devices>{devices}</devices></domain>"
+
+
+def test_a_running_vm_has_what_it_has_now_and_what_its_next_start_takes() -> None:
+    taken, given = parse_domain(hostdevs("41"), "running", inactive=hostdevs("61")), hostdevs("41", "61")
+    assert (taken.hostdevs, taken.attached) == (("0000:41:00.0", "0000:61:00.0"), ("0000:41:00.0",))
+    same = parse_domain(given, "running", inactive=hostdevs("61", "41"))
+    assert (same.hostdevs, same.attached) == (("0000:41:00.0", "0000:61:00.0"), None)
+    assert parse_domain(hostdevs("41"), "shut-off").attached is None
+
+
 def test_a_whole_workstation() -> None:
     facts = assemble("workstation", split(text("probe-workstation.txt")), "inference-cloud")
     assert (facts.cpu.cores, facts.cpu.threads, facts.cpu.virtualization) == (2, 4, True)
@@ -237,6 +287,7 @@ def test_a_whole_workstation() -> None:
     assert holder.name == "gpu-1"
     assert facts.unknown == {
         "gpus.0000:61:00.0.uuid": "the card is bound to vfio-pci",
+        "gpus.0000:71:00.0.memory": "the card is bound to vfio-pci, and 10de:abcd is not in the table of known cards",
         "gpus.0000:71:00.0.uuid": "the card is bound to vfio-pci",
         "gpus.0000:71:00.0.compute_capability": (
             "the card is bound to vfio-pci, and 10de:abcd is not in the table of known cards"

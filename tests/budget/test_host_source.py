@@ -31,7 +31,7 @@ case "$*" in
 *" list --name") printf 'gpu-1\\n\\n' ;;
 *" list --state-paused --name") echo ;;
 *" list --all --autostart --name") printf 'gpu-1\\n\\n' ;;
-*" dumpxml gpu-1") cat "$CAPTURED/domain-running.xml" ;;
+*" dumpxml gpu-1" | *" dumpxml --inactive gpu-1") cat "$CAPTURED/domain-running.xml" ;;
 *" dumpxml hpc-gpu-1") cat "$CAPTURED/domain-shutoff.xml" ;;
 *" pool-list --all --name") printf 'inference-cloud\\nscratch\\n\\n' ;;
 *" pool-list --name") printf 'inference-cloud\\n\\n' ;;
@@ -108,6 +108,7 @@ def test_libvirt_here_is_only_read(prod: Settings, tools: Callable[..., Path]) -
     assert {call.split()[3] for call in calls if call.startswith("-r")} == {
         "uri",
         "version",
+        "capabilities",
         "list",
         "dumpxml",
         "net-list",

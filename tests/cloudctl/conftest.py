@@ -99,6 +99,8 @@ elif words[:3] == ["stack", "select", "--create"]:
     (home / "stacks.json").write_text(json.dumps([{{"name": words[3], "current": True}}]))
 elif "import" in words:
     (home / "imported.json").write_text(sys.stdin.read())
+elif words[:2] == ["stack", "history"]:
+    print((home / "history.json").read_text() if (home / "history.json").exists() else "[]")
 elif words[0] == "preview" and "--json" in words:
     print((home / "preview.json").read_text())
 elif words[:2] == ["config", "set"]:
@@ -149,8 +151,9 @@ class Project:
         return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
     def runs(self) -> list[list[str]]:
-        """Return the calls without where their events went."""
-        return [words[: words.index("--event-log")] if "--event-log" in words else words for words in self.calls()]
+        """Return the calls that are not mere questions, without where their events went."""
+        calls = [words for words in self.calls() if words[0] != "stack"]
+        return [words[: words.index("--event-log")] if "--event-log" in words else words for words in calls]
 
     def environments(self) -> list[str]:
         """Return the backend that each call to the engine was for."""

@@ -26,7 +26,8 @@ ROW = {
     "vendor_device": TEXT,
     "serial": TEXT,
     "uuid": TEXT,
-    "seen": {"type": ["object", "null"], "required": ["vendor_device", "serial", "uuid", "group", "at"]},
+    "slot": TEXT,
+    "seen": {"type": ["object", "null"], "required": ["vendor_device", "serial", "uuid", "slot", "group", "at"]},
     "state": {"enum": ["ours", "leased", "held", "free", "unknown"]},
     "vm": TEXT,
     "vm_state": TEXT,
@@ -102,6 +103,20 @@ def test_a_planned_card_that_another_vm_has_is_a_problem_even_if_that_vm_is_off(
         f"GPU {A} of host ws is planned for gpu-1, but hpc-node1 ({state}, owner {owner or 'not known'}) has it;"
         " choose a free one, or take it from that VM"
     ]
+
+
+def test_a_vm_that_was_never_ready_and_is_off_is_told_to_go_with_the_next_update(
+    project: Project, cloudctl: Run
+) -> None:
+    cloudctl("gpus", "lease", "--state", "state.json", *WORDS)
+    project.facts(held("gpu-1", "cloud/prod", "shut-off"))
+    (note,) = [each for each in ask(cloudctl, 0)["notes"] if "never ready" in each]
+    assert note.startswith("gpu-1 on host ws is defined and off, and was never ready as far as this machine knows")
+    assert f"the next cloudctl up --stack prod (or cloudctl recover) undefines it and frees {A}" in note
+    mark = project.folder / "prod" / "ready" / "gpu-1"
+    mark.parent.mkdir(parents=True)
+    mark.touch()
+    assert "never ready" not in str(ask(cloudctl, 0)["notes"])  # somebody has stopped it
 
 
 def test_a_card_of_others_that_is_not_planned_is_no_problem(project: Project, cloudctl: Run) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -180,11 +181,22 @@ def test_release_drops_the_lease_of_a_vm_whose_card_another_vm_has(
     """The lease is wrong: libvirt's definition is what counts, and that is left alone."""
     write(file, lease())
     project.facts(held("hpc-1", "hpc", "running"))
-    assert "hpc-1 (running, owner hpc) has it; drop the lease: cloudctl gpus release" in str(
-        ask(cloudctl, 1)["problems"]
-    )
-    assert cloudctl("gpus", "release", *CARD, *PROD, "--yes").exit_code == 0
+    way = f"cloudctl gpus release --host ws --gpu {A} --wrong"
+    assert f"hpc-1 (running, owner hpc) has it; drop the lease: {way}" in str(ask(cloudctl, 1)["problems"])
+    done = cloudctl("gpus", "release", *CARD, *PROD, "--yes")
+    assert done.exit_code == 1
+    assert "is in the definition of hpc-1 (running, owner hpc), though leased to gpu-1 (cloud/prod)" in done.stderr
+    assert done.stderr.rstrip().endswith(way)
+    assert len(file.all()) == 1
+    assert cloudctl("gpus", "release", *CARD, *PROD, "--yes", "--wrong").exit_code == 0
     assert file.all() == ()
+
+
+def test_wrong_is_no_word_against_the_leases_own_vm(project: Project, cloudctl: Run, file: LeaseFile) -> None:
+    before = write(file, lease(update=OVER))
+    project.facts(held("gpu-1", "cloud/prod", "shut-off"))
+    assert cloudctl("gpus", "release", *CARD, *PROD, "--yes", "--wrong").exit_code == 1
+    assert file.read() == before
 
 
 def test_release_waits_for_an_update_at_work(cloudctl: Run, file: LeaseFile) -> None:
@@ -238,6 +250,16 @@ def test_bad_addresses_are_bad_input(project: Project, cloudctl: Run, verb: str)
     assert "lspci -D" in done.stderr
 
 
+def test_a_card_that_moves_with_a_leased_one_is_leased_too(project: Project, cloudctl: Run, file: LeaseFile) -> None:
+    write(file, replace(lease("gpu-9", "cloud/dev"), functions=(A, B)))
+    data = ask(cloudctl, 1)
+    assert rows(data)[B] == ("held", "gpu-9", None)
+    assert data["free"] == []
+    done = cloudctl("gpus", "release", "--host", "ws", "--gpu", B, *PROD, "--yes")
+    assert done.stdout == f"dropped the lease of gpu-9 (cloud/dev) on GPU {A} of host ws, with which {B} moves\n"
+    assert file.all() == ()
+
+
 def test_release_on_a_host_of_no_stack_is_bad_input(project: Project, cloudctl: Run) -> None:
     done = cloudctl("gpus", "release", "--host", "elsewhere", "--gpu", A, *PROD)
     assert done.exit_code == 2
@@ -248,7 +270,7 @@ def test_the_lease_command_says_what_runs_it(cloudctl: Run, file: LeaseFile) -> 
     """By hand there is no engine above it; under one the lease belongs to that update."""
     cloudctl("gpus", "lease", "--state", "state.json", *CARD, "--owner", "cloud/prod", "--vm", "gpu-1")
     raw = json.loads(file.path.read_text())
-    assert raw["version"] == 2
+    assert raw["version"] == 3
     assert file.all()[0].update == running_update()
 
 

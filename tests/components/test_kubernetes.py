@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from pathlib import Path
 
 import pulumi
 import pytest
@@ -149,14 +150,31 @@ def test_an_image_is_named_by_its_inputs(up: Plan) -> None:
     digest = up["image-base"].inputs["triggers"][0]
     copy = f"box-image-base-{digest}"
     assert up[copy].inputs["name"] == f"base-{digest}.qcow2"
-    assert up[copy].inputs["source"] == f".cloud/prod/images/base-{digest}.qcow2"
+    assert up[copy].inputs["source"] == f".cloud/images/base-{digest}.qcow2"
 
 
 def test_a_volume_is_uploaded_only_once_the_image_is_built(up: Plan) -> None:
     copy = f"box-image-base-{up['image-base'].inputs['triggers'][0]}"
     assert up["image-base"].urn in up[copy].dependencies
+    # Its path is known beforehand: were it not, a build that runs again would show every disk as one to be replaced.
     preview = plan(program(settings()), preview=True)
-    assert preview[copy].inputs["source"] == UNKNOWN
+    assert preview[copy].inputs["source"] == up[copy].inputs["source"]
+    assert set(up[copy].request.ignoreChanges) == {"source"}
+
+
+def test_an_image_that_is_gone_is_another_making_and_one_that_is_there_stays(tmp_path: Path) -> None:
+    wanted = settings(images={"folder": str(tmp_path / "images")}, state=str(tmp_path / "state.json"))
+    first = plan(program(wanted))["image-base"]
+    assert "delete" not in first.inputs
+    environment = first.inputs["environment"]
+    image, mark = Path(environment["IMAGE_OUTPUT"]), Path(environment["IMAGE_MARK"])
+    assert (image.parent, environment["IMAGE_POOLS"]) == (tmp_path / "images", "box/inference-cloud")
+    assert plan(program(wanted))["image-base"].inputs == first.inputs
+    mark.parent.mkdir(parents=True)
+    mark.write_text("1\n")  # it was built, and is gone
+    again = plan(program(wanted))["image-base"]
+    assert again.inputs["environment"] == {**environment, "IMAGE_MAKING": "2"}
+    assert again.inputs["triggers"] == first.inputs["triggers"]
 
 
 def test_the_acceptance_check_knows_what_must_be_there(up: Plan) -> None:

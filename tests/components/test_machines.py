@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,44 @@ def test_size_before_ready_and_the_console_goes_after_the_vm(up: Plan) -> None:
     assert up["box-pool"].urn in up["gpu-1-console"].dependencies
     # Only once the engine has deleted the VM may a definition go that was never started.
     assert up["gpu-1-console"].inputs["delete"] == up["gpu-1-console"].inputs["create"] + " gone"
+
+
+def test_of_the_workers_those_that_restart_do_so_one_after_the_other(tmp_path: Path) -> None:
+    sections = raw()
+    first = sections["machines"][1]
+    sections["machines"] += [{**first, "name": f"worker-{n}", "address": f"192.168.200.6{n}"} for n in (2, 3)]
+    wanted = settings({**sections, "state": str(tmp_path / "state.json")})
+    smaller: Any = {"cores": 1}
+    found = plan(program(wanted, live(wanted, worker_1=smaller, worker_3=smaller, gpu_1=None)))
+    assert found.depends("worker-3-size", "worker-1-ready")
+    for alone in ("worker-1-size", "worker-2-size", "gpu-1-size"):
+        assert not {name for name in up_to(found, alone) if name.endswith("-ready")}, alone
+    told = found["worker-1-size"].inputs["environment"]["KUBECONFIG_FILE"]
+    assert told == found["worker-1-ready"].inputs["environment"]["KUBECONFIG_FILE"] == ".cloud/prod/kubeconfig"
+    assert "KUBECONFIG_FILE" not in found["control-1-size"].inputs["environment"]
+
+
+def test_a_control_plane_waits_for_its_api_where_there_is_a_cluster(up: Plan) -> None:
+    assert up["control-1-ready"].inputs["environment"]["KUBERNETES"] == ".cloud/prod/kubernetes.json"
+    assert "KUBERNETES" not in up["gpu-1-ready"].inputs["environment"]
+
+
+def test_a_control_plane_is_asked_for_right_before_it_goes(tmp_path: Path) -> None:
+    found = plan(program(vms.stack(tmp_path)))
+    guards = {each.name for each in found.resources.values() if each.name.endswith("-quorum")}
+    assert guards == {"control-1-quorum", "control-2-quorum", "control-3-quorum"}
+    guard = found["control-2-quorum"]
+    # Deleted before the VM and all that belongs to it, and made once the VM can be used.
+    assert {domain(found, "control-2").urn, found["control-2-ready"].urn} <= set(guard.dependencies)
+    # By nothing but the VM: a deletion for any other reason would count as the VM's.
+    assert guard.inputs["triggers"] == found["control-2-size"].inputs["triggers"][:1]
+    assert guard.request.deleteBeforeReplace
+    assert [each["name"] for each in json.loads(guard.inputs["environment"]["MEMBERS"])] == [
+        "control-1",
+        "control-2",
+        "control-3",
+    ]
+    assert guard.inputs["environment"]["LEAVING"] == str(tmp_path / "prod" / "leaving")
 
 
 def test_control_planes_get_their_sizes_one_after_the_other_and_workers_do_not_wait(tmp_path: Path) -> None:
@@ -136,7 +175,7 @@ def test_a_pinned_vm_boots_from_the_earlier_image_which_stays_in_its_hosts_pool(
     wanted = vms.stack(tmp_path, planes=1, worker_1={"image": "0" * 12})
     found = plan(program(wanted, live(wanted)))
     copy = found["box-image-base-" + "0" * 12]
-    assert copy.inputs["source"] == f".cloud/prod/images/base-{'0' * 12}.qcow2"
+    assert copy.inputs["source"] == f".cloud/images/base-{'0' * 12}.qcow2"
     assert found["image-base"].urn not in copy.dependencies
     assert found["worker-1-root"].inputs["baseVolumeId"] == f"{copy.name}-id"
     assert found["control-1-root"].inputs["baseVolumeId"] != f"{copy.name}-id"

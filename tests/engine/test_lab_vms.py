@@ -6,6 +6,7 @@ One stack with three control planes goes through all of it, in the file's order.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import yaml
 
 from cluster.host.model import Domain, load_facts
 from cluster.settings.model import NAMESPACE
-from lab.engine import Outcome, run
+from lab.engine import Outcome, quiet, run
 from lab.setup import initialise
 from lab.workspace import DEFAULT_TWIN, ROOT, Workspace, prepare
 
@@ -26,6 +27,8 @@ PLANES = ("control-1", "control-2", "control-3")
 
 class Stack:
     """A rehearsed stack whose file a test may change between runs."""
+
+    twin = DEFAULT_TWIN
 
     def __init__(self, folder: Path) -> None:
         self.place = Workspace("dev", folder / "lab")
@@ -42,9 +45,13 @@ class Stack:
     def run(self, verb: str) -> Outcome:
         named = {key if ":" in key else f"{NAMESPACE}:{key}": each for key, each in self.config.items()}
         self.file.write_text(yaml.safe_dump({"config": named}, sort_keys=False))
-        prepare(self.place, DEFAULT_TWIN, None, 0.0, self.file)
+        prepare(self.place, self.twin, None, 0.0, self.file)
+        self.prepared()
         initialise(self.place)
         return run(self.place, verb)
+
+    def prepared(self) -> None:
+        """Change what the lab was told, before it runs."""
 
     def up(self) -> Outcome:
         outcome = self.run("up")
@@ -177,6 +184,53 @@ def test_the_last_two_cannot_follow_together(stack: Stack) -> None:
     # The earlier image left the pool with its last VM.
     copies = [(op, name) for op, name in stack.changes(since) if "-image-base-" in name]
     assert copies == [("delete", f"workstation-image-base-{earlier}")]
+
+
+def targets(stack: Stack, *names: str) -> list[str]:
+    """Return the URNs of VMs."""
+    exported = json.loads(quiet(stack.place, "stack", "export", "--stack", stack.place.stack))
+    urns = {each["urn"] for each in exported["deployment"]["resources"] if each["type"].endswith(":Domain")}
+    return [next(urn for urn in urns if urn.endswith(f"::{name}")) for name in names]
+
+
+def stays(stack: Stack, outcome: Outcome) -> str:
+    """Expect that a control plane was kept, with its reason, and that two of three are left; return its name."""
+    text = outcome.log.read_text()
+    assert outcome.status != 0
+    kept = re.search(r"(control-\d) stays: it is a control plane, and etcd with 3 members bears the loss of 1", text)
+    assert kept, text[-3000:]
+    assert "Traceback" not in text
+    left = set(PLANES) & set(stack.domains())
+    assert len(left) >= 2
+    assert kept[1] in left
+    return kept[1]
+
+
+def heals(stack: Stack) -> None:
+    """Expect that the next update brings everything back, and that nothing is left to do then."""
+    stack.up()
+    assert set(stack.domains()) >= set(PLANES)
+    assert not [each.name for each in (stack.place.dir / "dev" / "leaving").iterdir() if each.name in PLANES]
+
+
+def test_the_engine_told_to_replace_two_replaces_one(stack: Stack) -> None:
+    words = [word for urn in targets(stack, *PLANES[:2]) for word in ("--target-replace", urn)]
+    stays(stack, run(stack.place, "up", *words))
+    heals(stack)
+
+
+def test_of_two_that_are_tainted_one_is_made_anew(stack: Stack) -> None:
+    for urn in targets(stack, *PLANES[1:]):
+        quiet(stack.place, "state", "taint", urn, "--stack", stack.place.stack, "--yes")
+    kept = stays(stack, stack.run("up"))
+    quiet(stack.place, "state", "untaint", *targets(stack, kept), "--stack", stack.place.stack, "--yes")
+    heals(stack)
+
+
+def test_the_engine_told_to_destroy_two_leaves_two(stack: Stack) -> None:
+    words = [word for urn in targets(stack, *PLANES[:2]) for word in ("--target", urn)]
+    stays(stack, run(stack.place, "destroy", *words, "--target-dependents"))
+    heals(stack)
 
 
 def test_three_become_one_only_with_consent(stack: Stack) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cluster.flip.journal import Journal, JournalFile
 from cluster.flip.mode import mode, mode_of
-from cluster.flip.model import OTHER, TAKER, Target
+from cluster.flip.model import OTHER, TAKER, FlipError, Target
 from cluster.flip.plan import Planner
 from cluster.flip.run import Flip
 from cluster.leases import Book, Lease
@@ -104,6 +104,11 @@ class MemoryJournal(JournalFile):
         self._world.tick("before journal")
         self._text = journal.model_dump_json()
         self._world.tick("after journal")
+
+    def restore(self, before: Journal | None) -> None:
+        if before:
+            self.save(before)
+        self._text = before.model_dump_json() if before else ""
 
 
 def flip(world: ModelWorld, journal: MemoryJournal, target: Target, kill_at: int | None = None) -> bool:
@@ -196,6 +201,45 @@ def a_world() -> ModelWorld:
     services["model-0"]["loading"] = 0
     leases = tuple(Lease("ws", mine[0], OWNER, name, "before") for name, mine in cloud.items())
     return ModelWorld(worlds.settings({"ws": cloud}), standin, Book(leases))
+
+
+def test_an_update_that_begins_in_the_same_moment_goes_first() -> None:
+    """It looked before the flip wrote its journal, and has its leases when the flip looks again."""
+    world = a_world()
+    before, file = worlds.snapshot(world.standin), MemoryJournal(world)
+    world.at_work = ("an update of this stack (process 7)",)
+    with pytest.raises(FlipError, match=r"an update of this stack \(process 7\) is at work.*\nnothing was touched"):
+        flip(world, file, "train")
+    assert file.load() is None
+    assert world.standin.data == before
+    world.at_work = ()
+    assert flip(world, file, "train")
+
+
+def test_two_cards_of_one_group_go_as_one() -> None:
+    """The stack plans one of them, with the other in its siblings; the lease is on the first and keeps both."""
+    cards = [worlds.card(0x27), worlds.card(0x28)]
+    vms = {"gpu-1": worlds.vm(OWNER, cards), "hpc-1": worlds.vm(None, cards)}
+    vms |= {"hpc-controller": worlds.vm(None, []), "stranger": worlds.vm("cloud/other", [])}
+    devices = {address: {**each, "group": 40} for address, each in worlds.devices(cards).items()}
+    data: Data = {"hosts": {uri("ws"): {"devices": devices, "vms": vms}}, "log": []}
+    data["cluster"] = {"nodes": {"gpu-1": {"cordoned": False, "gpu": True}}, "services": {}}
+    worlds.start_running(data, ["gpu-1"])
+    chosen = worlds.settings({"ws": {"gpu-1": cards[:1]}}, models=0)
+    gpu = chosen.machines[1].gpus[0].model_copy(update={"siblings": tuple(devices)[1:]})
+    machines = (chosen.machines[0], chosen.machines[1].model_copy(update={"gpus": (gpu,)}))
+    functions = tuple(devices)
+    leases = (Lease("ws", cards[0], OWNER, "gpu-1", "before", functions=functions),)
+    world = ModelWorld(chosen.model_copy(update={"machines": machines}), Standin(data), Book(leases))
+    (seen,) = world.look().cards
+    assert (seen.address, seen.functions, seen.lease) == (cards[0], functions, (OWNER, "gpu-1"))
+    before, file = worlds.snapshot(world.standin), MemoryJournal(world)
+    targets: list[Target] = ["train", "serve"]
+    for target in targets:
+        assert flip(world, file, target)
+        check_laws(world, before)
+        check_end(world, before, target)
+        assert [lease.functions for lease in world.book.leases] == [functions]
 
 
 @pytest.mark.parametrize("then", ["on", "back", "back and on"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,13 @@ import pytest
 from cloudctl.exits import CannotTellError
 from cloudctl.flipping import devices, kube, outside
 from cloudctl.virsh import Virsh
-from cluster.flip import commands
+from cluster.flip import commands, scene
 from cluster.flip.devices import not_back, not_held
 from cluster.flip.journal import Identity, Journal, JournalFile, Restore, begun
 from cluster.flip.model import Card, Device, FlipError, HostView, Node, Service, Vm
 from cluster.flip.steps import HANDLERS
 from cluster.settings.model import Host
+from tests.flip import worlds
 from tests.flip.conftest import HOST, A, FlipProject
 from tests.flip.worlds import uri
 
@@ -80,6 +83,13 @@ def test_a_card_is_back(seen: HostView, driver: str | None, expected: list[str])
     assert list(not_back(seen, CARD, KNOWN, driver)) == expected
 
 
+def test_what_a_running_vm_will_only_take_at_its_next_start_is_not_with_it_now() -> None:
+    facts = worlds.facts_of("ws", {"devices": worlds.devices([A]), "vms": {"hpc-1": worlds.vm(None, [A], "running")}})
+    assert scene.view(facts).holder(A) == "hpc-1"
+    domain = facts.domains[0].model_copy(update={"attached": ()})
+    assert scene.view(facts.model_copy(update={"domains": (domain,)})).holder(A) is None
+
+
 def test_a_function_that_vanished_before_the_card_was_looked_at_is_missed() -> None:
     rest = Card("ws", GPU, (GPU,), "gpu-1", ("gpu-1",), ("hpc-1",))
     assert list(not_back(view(gone=[SOUND]), rest, KNOWN, None)) == [f"{SOUND} is gone from the PCI bus"]
@@ -109,6 +119,30 @@ def test_devices_of_a_far_host_by_its_libvirt(project: FlipProject) -> None:
     }
     assert seen.holder(GPU) == "gpu-1"
     assert seen.holder("0000:99:00.0") is None
+
+
+def broken(words: Sequence[str], said: str) -> Virsh:
+    """Return a virsh that refuses a command with some words, and does the others."""
+
+    def run(command: Sequence[str], **more: Any) -> subprocess.CompletedProcess[str]:
+        if set(words) <= set(command):
+            return subprocess.CompletedProcess(command, 1, "", f"error: {said}\n")
+        return subprocess.run(command, **more)
+
+    return Virsh(run)
+
+
+def test_a_vm_that_cannot_be_read_is_not_one_that_holds_nothing(project: FlipProject) -> None:
+    here = Host(name=HOST, uri=uri(HOST))
+    with pytest.raises(CannotTellError, match="dumpxml gpu-1 failed: error: cannot acquire state change lock"):
+        devices.view(here, [GPU], broken(["dumpxml", "gpu-1"], "cannot acquire state change lock"))
+    gone = devices.view(here, [GPU], broken(["dumpxml", "gpu-1"], "failed to get domain 'gpu-1'"))
+    assert gone.holder(GPU) is None
+
+
+def test_a_device_that_cannot_be_read_is_not_one_that_is_gone(project: FlipProject) -> None:
+    with pytest.raises(CannotTellError, match="nodedev-dumpxml pci_0000_41_00_0 failed: error: Disconnected"):
+        devices.view(Host(name=HOST, uri=uri(HOST)), [GPU], broken(["nodedev-dumpxml"], "Disconnected from qemu"))
 
 
 @pytest.mark.parametrize("status", [0, 255])

@@ -128,6 +128,7 @@ class ModelWorld:
     clock: float = 0.0
     kubeconfig: str = "kubeconfig"
     owner: str = OWNER
+    at_work: tuple[str, ...] = ()
 
     def look(self) -> Scene:
         facts = {host.name: self.facts(host.name) for host in self.settings.hosts}
@@ -173,6 +174,9 @@ class ModelWorld:
             return Outcome(False, str(error))
         self.tick(f"after {' '.join(command)}")
         return Outcome(True)
+
+    def updates(self) -> tuple[str, ...]:
+        return self.at_work
 
     def transfer(self, card: Card, giver: tuple[str, str], taker: tuple[str, str]) -> None:
         self.tick("before lease")

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,18 @@ def builds(bin_dir: Path, record: Path, init: int = 127) -> None:
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    """Return the names in a folder but for the lock, which stays."""
+    return sorted(path.name for path in folder.iterdir() if path.name != ".base.lock")
+
+
+def made(images: Path, content: str = "image\n") -> Path:
+    """Lay an image into the folder as a build leaves it."""
+    images.mkdir()
+    image = images / "base-0123456789ab.qcow2"
+    image.write_text(content)
+    told = {"size_bytes": len(content), "sha256": hashlib.sha256(content.encode()).hexdigest(), "built": "2026"}
+    image.with_suffix(".json").write_text(json.dumps(told, indent=2))
+    return image
 
 
 @pytest.mark.parametrize(("init", "with_plugins"), [(0, True), (127, False)])
@@ -130,10 +142,86 @@ def test_what_is_set_reaches_the_templates(run: Run, bin_dir: Path, tmp_path: Pa
 
 def test_an_image_that_is_there_is_not_built_again(run: Run, bin_dir: Path, images: Path) -> None:
     tool(bin_dir, "packer", "exit 1")
-    images.mkdir()
-    (images / "base-0123456789ab.qcow2").write_text("image")
-    done = run(IMAGE_SOURCE="/nowhere.qcow2")
-    assert (done.returncode, done.stdout) == (0, "images/base-0123456789ab.qcow2\n")
+    image = made(images)
+    os.utime(image, (2e9, 2e9))  # as if it had been written to
+    mark = images.parent / "state" / "built" / image.stem
+    done = run(IMAGE_SOURCE="/nowhere.qcow2", IMAGE_MARK=str(mark), IMAGE_MAKING="3")
+    assert (done.returncode, done.stdout) == (0, "images/base-0123456789ab.qcow2\n"), done.stderr
+    assert mark.read_text() == "3\n"
+    assert image.with_suffix(".json").stat().st_mtime > 1.7e9, "it was looked at now"
+
+
+@pytest.mark.parametrize("damage", ["another", "empty", "untold", "told"])
+def test_a_damaged_image_is_built_again(run: Run, bin_dir: Path, images: Path, tmp_path: Path, damage: str) -> None:
+    builds(bin_dir, tmp_path / "templates")
+    image = made(images, "whole\n")
+    match damage:
+        case "another":
+            image.write_text("wrong\n")
+        case "empty":
+            image.write_text("")
+        case "untold":
+            image.with_suffix(".json").unlink()
+        case "told":
+            image.with_suffix(".json").write_text("{}")
+    done = run()
+    assert done.returncode == 0, done.stderr
+    assert "is not what was built, so it is built again" in done.stderr
+    assert image.read_text() == "image\n"
+
+
+def test_of_two_builds_at_once_one_waits_and_finds_the_image(
+    run: Run, bin_dir: Path, images: Path, tmp_path: Path
+) -> None:
+    builds(bin_dir, tmp_path / "templates")
+    packer = bin_dir / "packer"
+    packer.write_text(packer.read_text() + f"echo built >>{tmp_path}/built; sleep 2\n")
+    with ThreadPoolExecutor() as pool:
+        first, second = pool.map(lambda _: run(), range(2))
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert (tmp_path / "built").read_text() == "built\n"
+    assert "another build of it is at work; waiting for its end" in first.stderr + second.stderr
+
+
+def ended(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except FileNotFoundError:
+        return True
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not what():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_a_killed_build_takes_packer_along_and_the_next_one_clears_up(
+    bin_dir: Path, run: Run, images: Path, tmp_path: Path
+) -> None:
+    # Its QEMU is one that nobody ends: it has another parent by then, and its disk's path in its arguments.
+    qemu = 'bash -c "exec -a qemu-$out sleep 300" & echo $! >"$out.qemu"'
+    output = 'for word in "$@"; do [[ "$word" == output=* ]] && out="${word#output=}"; done'
+    notes = f'mv "$out.qemu" {tmp_path}/qemu; echo $$ >{tmp_path}/packer; exec sleep 300'
+    tool(bin_dir, "packer", f'[[ "$1" == init ]] && exit 1\n{output}\n{qemu}\n{notes}')
+    environment = {"PATH": f"{bin_dir}:{os.environ['PATH']}", "HOME": str(tmp_path), **IMAGE}
+    script = subprocess.Popen(
+        ["packer/build.sh", "base"], cwd=images.parent, env=environment, stderr=subprocess.DEVNULL
+    )
+    pids = [tmp_path / "packer", tmp_path / "qemu"]
+    wait_for(lambda: all(path.exists() and path.read_text().strip() for path in pids))
+    packer, emulator = (int(path.read_text()) for path in pids)
+    script.kill()
+    script.wait()
+    wait_for(lambda: ended(packer))
+    assert not ended(emulator)
+    assert len([path for path in images.glob(".base.*") if path.is_dir()]) == 1, "gigabytes, in a real one"
+    builds(bin_dir, tmp_path / "templates")
+    done = run()
+    assert done.returncode == 0, done.stderr
+    wait_for(lambda: ended(emulator))
+    assert files(images) == ["base-0123456789ab.json", "base-0123456789ab.qcow2", "base.log"]
 
 
 def test_a_failed_build_leaves_no_image_and_tells_where_its_log_is(
@@ -265,27 +353,3 @@ def test_packer_accepts_the_templates(kind: str, tmp_path: Path) -> None:
     words = [word for key, value in given.items() for word in ("-var", f"{key}={value}")]
     done = subprocess.run(["packer", "validate", *words, str(folder)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_packer_is_asked_to_end_when_its_script_is_killed(run: Run, bin_dir: Path, tmp_path: Path) -> None:
-    tool(
-        bin_dir,
-        "packer",
-        f'[[ "$1" == init ]] && exit 127\ntrap "touch {tmp_path}/asked; exit 1" TERM\n'
-        f"touch {tmp_path}/begun\nfor n in {{1..600}}; do sleep 0.1; done",
-    )
-    environment = {"PATH": f"{bin_dir}:{os.environ['PATH']}", "HOME": str(tmp_path), **IMAGE}
-    script = subprocess.Popen(
-        ["packer/build.sh", "base"], cwd=tmp_path / "project", env=environment, stderr=subprocess.DEVNULL
-    )
-    wait_for(tmp_path / "begun")
-    script.kill()
-    script.wait()
-    wait_for(tmp_path / "asked")
-
-
-def wait_for(path: Path) -> None:
-    until = time.monotonic() + 30
-    while not path.exists():
-        assert time.monotonic() < until, f"{path.name} did not happen"
-        time.sleep(0.05)

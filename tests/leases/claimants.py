@@ -1,9 +1,10 @@
 """Many stacks that claim the same cards at once, as processes, some killed: ``python -m tests.leases.claimants``.
 
 Each claimant is a process named as the engine is, and does what the program does: look at the lease file, then at the
-host, claim, make VMs, destroy them, give back; or end early, as an update does that fails or is killed. The host is a
-folder with a file for each VM, which comes into being by ``link``: if there is one on a card already, the system says
-so, whatever the lease file says. That would be the second VM on a card, and is noted as a violation, as is any error.
+host, claim, make VMs, destroy them, give back; or end early, as an update does that fails or is killed. Two cards share
+an IOMMU group: a plan has one of them, and the other as its sibling. The host is a folder with a file for each card of
+a VM, which comes into being by ``link``: if there is one on a card already, the system says so, whatever the lease file
+says. That would be the second VM on a card, and is noted as a violation, as is any error.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from pathlib import Path
 
 from cluster.budget import GPUAlreadyAllocatedError
 from cluster.host.model import Domain, HostFacts
-from cluster.leases import LeaseFile
+from cluster.leases import LeaseFile, Update
 from cluster.leases.claims import Claims
-from cluster.leases.update import ended
-from tests.leases.lease_hosts import CARDS, LIMITS, audio, demand, host
+from cluster.leases.update import PLUGIN, ended, state_of
+from tests.leases.lease_hosts import CARDS, JOINT, LIMITS, audio, demand, host
 
-EMPTY = host()
+EMPTY = host(joint=JOINT)
 
 
 def main() -> int:
@@ -60,7 +61,7 @@ class Herd:
         self.alive: dict[int, int] = {}
 
     def run(self) -> dict[str, int]:
-        """Return how many trials, wins, losses, takings of void leases, starts, kills and violations there were."""
+        """Return how many trials, wins, losses, takings of void leases, orphans, kills and violations there were."""
         starts = kills = 0
         waiting = set(range(self.options.claimants))
         while waiting or self.alive:
@@ -80,7 +81,7 @@ class Herd:
             else:
                 time.sleep(self.dice.random() / 100)
         text = "".join(self._journal(slot).read_text() for slot in range(self.options.claimants))
-        words = {"wins": "w", "losses": "l", "early": "e", "taken_void": "v", "violations": "!"}
+        words = {"wins": "w", "losses": "l", "early": "e", "taken_void": "v", "orphans": "o", "violations": "!"}
         found = {name: text.count(letter) for name, letter in words.items()}
         return {**found, "trials": sum(map(text.count, "wl")), "starts": starts, "kills": kills}
 
@@ -131,15 +132,19 @@ class Claimant:
 
     def run(self) -> None:
         """Clean up what an earlier life left, as a destroy does, then do the trials that are left."""
-        for card, (owner, name) in self.made().items():
+        while any(each.owner == self.owner and each.update and running(each.update) for each in self.file.all()):
+            time.sleep(0.005)  # what its own earlier life left at work: a stack's next update comes later than that
+        for owner, name in set(self.made().values()):
             if owner == self.owner:
-                self.destroy(card, name)
+                self.destroy(next(card for card in (*CARDS, *JOINT) if self.name(card) == name), name)
         while size(self.journal_path) < self.options.trials:
             self.trial()
 
     def trial(self) -> None:
         """One update, and the destroy after it; one in ten ends early somewhere in between."""
-        wanted = self.dice.sample(CARDS, self.dice.randint(1, len(CARDS)))
+        # Of the two that share a group a plan may have one only: the other goes with it.
+        cards = (*CARDS, self.dice.choice(JOINT))
+        wanted = self.dice.sample(cards, self.dice.randint(1, len(cards)))
         plan = [demand(self.name(card), card) for card in wanted]
         claims, facts = self.look()
         self.pause()
@@ -153,6 +158,7 @@ class Claimant:
         self.note("w" + "v" * any(each.gpu in wanted for each in void))
         for card in wanted:
             self.maybe_end()
+            self.maybe_leave(card)
             self.make(card)
         self.pause()
         for card in wanted:
@@ -167,6 +173,9 @@ class Claimant:
         return claims, self.facts()
 
     def facts(self) -> HostFacts:
+        cards: dict[tuple[str, str], list[str]] = {}
+        for card, who in self.made().items():
+            cards.setdefault(who, []).append(card)
         shown = [
             Domain.model_validate(
                 {
@@ -175,10 +184,10 @@ class Claimant:
                     "state": "running",
                     "cores": 1,
                     "memory": "1GiB",
-                    "hostdevs": [card, audio(card)],
+                    "hostdevs": [function for card in having for function in (card, audio(card))],
                 }
             )
-            for card, (owner, name) in self.made().items()
+            for (owner, name), having in cards.items()
         ]
         return EMPTY.model_copy(update={"domains": tuple(shown)})
 
@@ -199,14 +208,16 @@ class Claimant:
         draft.unlink(missing_ok=True)
         draft.write_text(f"{self.owner} {self.name(card)}")
         try:
-            os.link(draft, self.vms / card)
+            for each in sorted(together(card)):
+                os.link(draft, self.vms / each)
         except FileExistsError:
             self.note("!")
         draft.unlink()
 
     def destroy(self, card: str, name: str) -> None:
         """The VM first, then its lease."""
-        (self.vms / card).unlink(missing_ok=True)
+        for each in together(card):
+            (self.vms / each).unlink(missing_ok=True)
         self.file.give_back("ws", card, self.owner, name)
 
     def name(self, card: str) -> str:
@@ -218,6 +229,20 @@ class Claimant:
             self.note("e")
             os._exit(0)
 
+    def maybe_leave(self, card: str) -> None:
+        """Die as an engine that is killed while its plugin makes a VM: the plugin goes on, and is soon done."""
+        if self.dice.random() < 0.03:
+            told, tell = os.pipe()
+            if os.fork():
+                os.read(told, 1)  # a real plugin has had its name for long
+                self.note("o")
+                os._exit(0)
+            Path("/proc/self/comm").write_text(PLUGIN[:15])
+            os.write(tell, b"!")
+            time.sleep(self.dice.random() / 20)
+            self.make(card)
+            os._exit(0)
+
     def pause(self) -> None:
         """Let others go first, often enough."""
         if self.dice.random() < 0.3:
@@ -225,6 +250,16 @@ class Claimant:
 
     def note(self, letters: str) -> None:
         os.write(self.journal, letters.encode())
+
+
+def running(update: Update) -> bool:
+    """Whether an update, or what it left, is at work."""
+    return state_of(update) == "running"
+
+
+def together(card: str) -> tuple[str, ...]:
+    """Return the cards that a VM has with a card."""
+    return JOINT if card in JOINT else (card,)
 
 
 @contextmanager

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from cluster.budget import GPUAlreadyAllocatedError, HostLimits, VmDemand, limits_from
+from cluster.budget import Finding, GPUAlreadyAllocatedError, HostLimits, VmDemand, limits_from
 from cluster.host.model import HostFacts
 from cluster.leases import Book, Lease, LeaseFile, Seen, Update
 from cluster.leases import claims as module
 from cluster.leases.claims import Claims
 from cluster.leases.text import dump
 from cluster.settings.model import Settings
-from tests.leases.lease_hosts import LIMITS, OVER, A, B, C, audio, demand, host, lease, vm
+from tests.leases.lease_hosts import JOINT, LIMITS, OVER, A, B, C, D, E, audio, demand, host, lease, moving, vm
 
 MINE = Update("this boot", 100, 1)
 RUNNING = Update("this boot", 200, 2)
@@ -174,6 +174,85 @@ def test_a_card_planned_twice_is_refused_the_second_time(file: LeaseFile) -> Non
     )
 
 
+def test_two_stacks_do_not_both_get_a_group_of_two_cards_though_each_names_the_other_one(file: LeaseFile) -> None:
+    """Neither has made its VM yet: only the leases can keep them apart."""
+    both = host(joint=JOINT)
+    opened(file, owner="cloud/dev").claim([demand("gpu-9", E)], {"ws": both}, LIMITS)
+    assert [(each.gpu, each.functions) for each in file.all()] == [(E, moving(E))]
+    (told,) = refused(file, both, plan=[demand("gpu-1", D)])
+    assert told.startswith(
+        f"vm gpu-1 (owner cloud/prod) wants GPU {D} of host ws with GPU {E} of its IOMMU group, which gpu-9 (owner"
+        " cloud/dev) holds since"
+    )
+    (told,) = refused(file, both, plan=[demand("gpu-1", E)])
+    assert f"wants GPU {E} of host ws, which gpu-9" in told
+
+
+def test_a_lease_from_before_leases_said_what_moves_along_stands_in_the_way_too(file: LeaseFile) -> None:
+    write(file, lease(E, "cloud/dev", "gpu-9", RUNNING))
+    (told,) = refused(file, host(joint=JOINT), plan=[demand("gpu-1", D)])
+    assert "which gpu-9 (owner cloud/dev) holds" in told
+
+
+def test_what_moves_with_a_leased_card_is_not_offered(file: LeaseFile) -> None:
+    # One card that is two GPUs to the system, as some are.
+    twin = A[:-1] + "1"
+    facts = host(cards=(A, twin, B, C))
+    devices = (*facts.iommu_groups[0].devices, *facts.iommu_groups[1].devices)
+    one = facts.iommu_groups[0].model_copy(update={"devices": tuple({each.address: each for each in devices}.values())})
+    gpus = tuple(gpu.model_copy(update={"iommu_group": 0}) if gpu.address == twin else gpu for gpu in facts.gpus)
+    facts = facts.model_copy(update={"gpus": gpus, "iommu_groups": (one, *facts.iommu_groups[2:])})
+    write(
+        file, replace(lease(A, "cloud/dev", "gpu-9", RUNNING), functions=(A, twin)), lease(B, "cloud/x", "y", RUNNING)
+    )
+    (told,) = refused(file, facts, plan=[demand("gpu-1", B)])
+    assert f"free on this host: {C} ({MODEL}); or wait" in told
+
+
+UUID, BOOT = "libvirt 4c4c4544-0031", "boot 9e1f"
+
+
+@pytest.mark.parametrize("known", [(UUID,), (BOOT,), (UUID, "boot before"), ("libvirt made up", BOOT)])
+def test_one_machine_under_two_names_is_told_and_its_cards_are_not_given_twice(
+    file: LeaseFile, known: tuple[str, ...]
+) -> None:
+    theirs = replace(lease(A, "cloud/dev", "gpu-9", RUNNING), host="box", machine=known)
+    write(file, theirs)
+    (told,) = refused(file, host(machine=(UUID, BOOT)), plan=[demand("gpu-1", A), demand("gpu-2", B)])
+    assert told.startswith(
+        f"host ws is the machine that cloud/dev calls box in the lease file (gpu-9 holds GPU {A} there): leases of two"
+        " names never meet, and both would get the same cards; call it box here too (hosts[].name)"
+    )
+    # Of a VM that was not made nothing is held, whatever its host is called.
+    write(file, replace(theirs, update=OVER))
+    assert taken(file, host(machine=(UUID, BOOT))) == {**BOTH, A: ("cloud/prod", "gpu-1", MINE)}
+    write(file, replace(theirs, machine=("libvirt other", "boot other")))
+    taken(file, host(machine=(UUID, BOOT)))
+
+
+def test_a_lease_says_which_machine_its_host_is(file: LeaseFile) -> None:
+    write(file, lease(A, update=OVER))
+    taken(file, host(vm("gpu-1", "cloud/prod", A), machine=(UUID, BOOT)))
+    assert {each.machine for each in file.all()} == {(UUID, BOOT)}
+    file.take("ws", A, "cloud/prod", "gpu-1")  # the command, which does not look
+    assert {each.machine for each in file.all()} == {(UUID, BOOT)}
+
+
+def test_a_vm_may_come_to_be_named_by_the_other_card_of_its_group(file: LeaseFile) -> None:
+    both = host(vm("gpu-1", "cloud/prod", D, E), joint=JOINT)
+    write(file, replace(lease(D, update=OVER), functions=moving(D)))
+    assert taken(file, both, [demand("gpu-1", E)]) == {
+        D: ("cloud/prod", "gpu-1", OVER),  # given back by its own deletion, in the same update
+        E: ("cloud/prod", "gpu-1", MINE),
+    }
+
+
+def test_a_lost_lease_comes_back_once_for_all_that_its_vm_has_of_a_group(file: LeaseFile) -> None:
+    both = host(vm("gpu-1", "cloud/prod", D, E), joint=JOINT)
+    assert taken(file, both, [demand("gpu-1", D)]) == {D: ("cloud/prod", "gpu-1", MINE)}
+    assert file.all()[0].functions == moving(D)
+
+
 def test_a_vm_of_ours_that_has_a_card_gets_its_lease_back(file: LeaseFile) -> None:
     assert taken(file, host(vm("gpu-1", "cloud/prod", A), vm("old", "cloud/prod", C)), [demand("gpu-1", A)]) == {
         A: ("cloud/prod", "gpu-1", MINE),
@@ -228,6 +307,15 @@ def test_a_lease_of_theirs_stands_whatever_libvirt_defines(file: LeaseFile, defi
     assert file.all() == (lease(A, "hpc", "hpc-1"),)
 
 
+def test_what_forbids_it_at_the_last_moment_leaves_the_file_alone(file: LeaseFile) -> None:
+    late = [Finding("flip-open", "refuse", "ws", None, "a flip to train was begun", "go on with it")]
+    with pytest.raises(GPUAlreadyAllocatedError, match="a flip to train was begun; go on with it"):
+        opened(file).claim(PLAN, {"ws": host()}, LIMITS, lambda: late)
+    assert file.all() == ()
+    opened(file).claim(PLAN, {"ws": host()}, LIMITS, list)
+    assert len(file.all()) == 2
+
+
 def test_what_was_seen_is_noted_with_the_claim_and_refuses_the_next_one(file: LeaseFile) -> None:
     taken(file, host())
     (seen, _) = file.read().seen
@@ -264,6 +352,23 @@ def prod_settings() -> Settings:
     from cluster.settings.load import from_file
 
     return from_file(Path(__file__).parents[2] / "Pulumi.prod.yaml")
+
+
+def test_a_lease_of_theirs_keeps_all_that_moves_with_its_card(prod_settings: Settings) -> None:
+    assert prod_settings.hpc is not None
+    siblings = {"siblings": moving(D)[1:]}
+    machines = tuple(
+        each.model_copy(update={"gpus": (each.gpus[0].model_copy(update={"address": D, **siblings}),)})
+        if each.gpus
+        else each
+        for each in prod_settings.machines
+    )
+    hpc = prod_settings.hpc.model_copy(update={"shares_gpus": True})
+    shares = prod_settings.model_copy(update={"hpc": hpc, "machines": machines})
+    theirs = replace(lease(E, "hpc", "hpc-1"), host="workstation", functions=moving(E))
+    assert D in limits_from(shares, [theirs])["workstation"].lent
+    old = replace(theirs, functions=())
+    assert D in limits_from(shares, [old])["workstation"].lent
 
 
 def test_a_sharing_cluster_is_known_by_the_settings_and_its_leases_by_the_file(prod_settings: Settings) -> None:

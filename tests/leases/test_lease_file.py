@@ -15,7 +15,8 @@ import pytest
 from filelock import FileLock
 
 from cluster.budget import GPUAlreadyAllocatedError
-from cluster.leases import Book, Lease, LeaseFile
+from cluster.leases import Book, Lease, LeaseFile, Update
+from cluster.leases import file as module
 from cluster.leases.text import dump, parse
 from cluster.problems import InputError
 
@@ -71,7 +72,7 @@ def test_a_held_card_is_refused_with_its_holder(leases: LeaseFile, owner: str, v
         '{"version": 1}',
         '{"version": 1, "leases": [{"gpu": "x"}]}',
         '{"version": 2, "leases": []}',
-        '{"version": 3, "leases": [], "seen": []}',
+        '{"version": 4, "leases": [], "seen": []}',
         "\x00",
     ],
 )
@@ -300,14 +301,28 @@ def test_a_file_behind_a_link_stays_behind_it(leases: LeaseFile, tmp_path: Path)
         LeaseFile(link.path, lock_seconds=0.05).take("ws", OTHER, "cloud/prod", "gpu-1")
 
 
-def test_a_file_of_version_1_is_written_as_version_2(leases: LeaseFile) -> None:
+def test_a_file_of_version_1_is_written_as_version_3(leases: LeaseFile) -> None:
     lease = {"host": "ws", "gpu": GPU, "owner": "cloud/prod", "vm": "gpu-1", "since": "then"}
     leases.path.parent.mkdir()
     leases.path.write_text(json.dumps({"version": 1, "leases": [lease]}))
     leases.take("ws", GPU, "cloud/prod", "gpu-1")
     assert json.loads(leases.path.read_text())["version"] == 1, "nothing changed"
     leases.take("ws", OTHER, "cloud/prod", "gpu-2")
-    assert json.loads(leases.path.read_text())["leases"][0] == {**lease, "update": None}
+    assert json.loads(leases.path.read_text())["leases"][0] == {**lease, "update": None, "functions": [], "machine": []}
+
+
+def test_no_lease_is_taken_from_an_update_at_work(leases: LeaseFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_work = Update("this boot", 7, 7)
+    monkeypatch.setattr(module, "running_update", lambda: at_work)
+    leases.take("ws", GPU, "cloud/prod", "gpu-1")
+    for state, taken in (("running", False), ("unknown", True)):
+        monkeypatch.setattr(module, "state_of", {at_work: state}.get)
+        if taken:
+            leases.transfer("ws", GPU, ("cloud/prod", "gpu-1"), ("hpc", "hpc-1"))
+        else:
+            with pytest.raises(GPUAlreadyAllocatedError, match=r"an update is at work \(process 7\); wait for its end"):
+                leases.transfer("ws", GPU, ("cloud/prod", "gpu-1"), ("hpc", "hpc-1"))
+        assert [lease.holder for lease in leases.all()] == [("hpc", "hpc-1") if taken else ("cloud/prod", "gpu-1")]
 
 
 def test_a_transfer_is_one_write_and_may_be_repeated(leases: LeaseFile, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cluster.leases import Book, Lease, Seen, Update
 from cluster.leases.text import NewerError, dump, parse
-from tests.leases.lease_hosts import CARDS, NOW, OVER, A, lease
+from tests.leases.lease_hosts import CARDS, NOW, OVER, A, lease, moving
 
 words = st.text(max_size=8)
 updates = st.builds(Update, boot=words, pid=st.integers(0, 2**22), start=st.integers(0, 2**63))
@@ -24,6 +24,8 @@ leases = st.builds(
     vm=words,
     since=words,
     update=st.none() | updates,
+).flatmap(
+    lambda each: st.sampled_from([each, replace(each, functions=moving(each.gpu), machine=("libvirt a", "boot b"))])
 )
 memories = st.builds(
     Seen,
@@ -35,6 +37,7 @@ memories = st.builds(
     uuid=st.none() | words,
     group=st.lists(st.sampled_from(CARDS), max_size=3).map(tuple),
     at=words,
+    slot=st.none() | words,
 )
 books = st.builds(
     Book,
@@ -79,13 +82,14 @@ def test_any_value_out_of_place_is_refused_or_reads_as_a_book(book: Book, data: 
         assert parse(dump(again)) == again
 
 
-def test_the_form_of_version_2() -> None:
-    book = Book((lease(A, update=Update("b", 7, 8)), lease(CARDS[1])), (Seen("o", "ws", A, "k", "1", None, (A,), NOW),))
+def test_the_form_of_version_3() -> None:
+    two = replace(lease(CARDS[1]), functions=moving(CARDS[1]), machine=("m",))
+    book = Book((lease(A, update=Update("b", 7, 8)), two), (Seen("o", "ws", A, "k", "1", None, (A,), NOW),))
     assert json.loads(dump(book)) == {
-        "version": 2,
+        "version": 3,
         "leases": [
-            {**asdict(book.leases[0]), "update": {"boot": "b", "pid": 7, "start": 8}},
-            {**asdict(book.leases[1]), "update": None},
+            {**asdict(book.leases[0]), "update": {"boot": "b", "pid": 7, "start": 8}, "functions": [], "machine": []},
+            {**asdict(two), "update": None, "functions": [CARDS[1], CARDS[1][:-1] + "1"], "machine": ["m"]},
         ],
         "seen": [
             {
@@ -97,14 +101,26 @@ def test_the_form_of_version_2() -> None:
                 "uuid": None,
                 "group": [A],
                 "at": NOW,
+                "slot": None,
             }
         ],
     }
 
 
 def test_version_1_reads_as_taken_by_hand() -> None:
-    old = {key: value for key, value in asdict(lease(A)).items() if key != "update"}
+    old = {key: value for key, value in asdict(lease(A)).items() if key not in ("update", "functions", "machine")}
     assert parse(json.dumps({"version": 1, "leases": [old]})) == Book((lease(A),))
+
+
+def test_version_2_knew_no_slot() -> None:
+    old = Seen("o", "ws", A, "k", "1", None, (A,), NOW)
+    raw = {key: value for key, value in asdict(old).items() if key != "slot"}
+    assert parse(json.dumps({"version": 2, "leases": [], "seen": [raw]})).seen == (old,)
+
+
+def test_version_2_reads_as_keeping_the_card_alone() -> None:
+    old = {key: value for key, value in asdict(lease(A, update=OVER)).items() if key not in ("functions", "machine")}
+    assert parse(json.dumps({"version": 2, "leases": [old], "seen": []})) == Book((lease(A, update=OVER),))
 
 
 ONE = asdict(lease(A, update=OVER))
@@ -114,17 +130,21 @@ ONE = asdict(lease(A, update=OVER))
     ("raw", "words"),
     [
         ([], "no version"),
-        ({"version": 2, "leases": []}, "seen is no list"),
-        ({"version": 2, "leases": {}, "seen": []}, "leases is no list"),
-        ({"version": 2, "leases": [ONE, ONE], "seen": []}, "leases holds ws 0000:41:00.0 twice"),
-        ({"version": 2, "leases": [{**ONE, "extra": 1}], "seen": []}, "a lease has not the keys"),
+        ({"version": 3, "leases": []}, "seen is no list"),
+        ({"version": 3, "leases": {}, "seen": []}, "leases is no list"),
+        ({"version": 3, "leases": [ONE, ONE], "seen": []}, "leases holds ws 0000:41:00.0 twice"),
+        ({"version": 3, "leases": [{**ONE, "extra": 1}], "seen": []}, "a lease has not the keys"),
         ({"version": 1, "leases": [ONE]}, "a lease has not the keys gpu, host, owner, since, vm"),
-        ({"version": 2, "leases": [{**ONE, "vm": 7}], "seen": []}, "vm 7 is no text"),
-        ({"version": 2, "leases": [{**ONE, "gpu": "41:00.0"}], "seen": []}, "'41:00.0' is no PCI address"),
-        ({"version": 2, "leases": [{**ONE, "gpu": "x"}], "seen": []}, "is not a PCI address"),
-        ({"version": 2, "leases": [{**ONE, "update": {}}], "seen": []}, "an update has not the keys boot, pid, start"),
-        ({"version": 2, "leases": [{**ONE, "update": {**ONE["update"], "pid": True}}], "seen": []}, "pid True"),
-        ({"version": 2, "leases": [{**ONE, "update": {**ONE["update"], "pid": -1}}], "seen": []}, "pid -1"),
+        ({"version": 3, "leases": [{**ONE, "vm": 7}], "seen": []}, "vm 7 is no text"),
+        ({"version": 3, "leases": [{**ONE, "gpu": "41:00.0"}], "seen": []}, "'41:00.0' is no PCI address"),
+        ({"version": 3, "leases": [{**ONE, "gpu": "x"}], "seen": []}, "is not a PCI address"),
+        ({"version": 3, "leases": [{**ONE, "functions": [CARDS[1]]}], "seen": []}, f"lacks its GPU {A}"),
+        ({"version": 3, "leases": [{**ONE, "functions": ["x"]}], "seen": []}, "is not a PCI address"),
+        ({"version": 3, "leases": [{**ONE, "functions": A}], "seen": []}, "functions is no list"),
+        ({"version": 3, "leases": [{**ONE, "machine": [7]}], "seen": []}, "machine is no list of texts"),
+        ({"version": 3, "leases": [{**ONE, "update": {}}], "seen": []}, "an update has not the keys boot, pid, start"),
+        ({"version": 3, "leases": [{**ONE, "update": {**ONE["update"], "pid": True}}], "seen": []}, "pid True"),
+        ({"version": 3, "leases": [{**ONE, "update": {**ONE["update"], "pid": -1}}], "seen": []}, "pid -1"),
     ],
 )
 def test_what_is_no_lease_file_is_said(raw: object, words: str) -> None:
@@ -132,17 +152,17 @@ def test_what_is_no_lease_file_is_said(raw: object, words: str) -> None:
         parse(json.dumps(raw))
 
 
-@pytest.mark.parametrize("version", [0, 3, "2", None, True, []])
+@pytest.mark.parametrize("version", [0, 4, "3", None, True, []])
 def test_a_version_that_is_not_known_is_told_apart(version: object) -> None:
-    with pytest.raises(NewerError, match="reads versions 1 and 2"):
+    with pytest.raises(NewerError, match="reads versions 1 to 3"):
         parse(json.dumps({"version": version, "leases": [], "seen": []}))
 
 
 def test_a_memory_needs_every_key_and_may_lack_what_was_never_read() -> None:
     whole = asdict(Seen("o", "ws", A, "k", None, None, (), NOW))
-    assert parse(json.dumps({"version": 2, "leases": [], "seen": [whole]})).seen[0].serial is None
+    assert parse(json.dumps({"version": 3, "leases": [], "seen": [whole]})).seen[0].serial is None
     for key in ("owner", "vendor_device", "at"):
         with pytest.raises(ValueError, match=f"has no {key}"):
-            parse(json.dumps({"version": 2, "leases": [], "seen": [{**whole, key: None}]}))
+            parse(json.dumps({"version": 3, "leases": [], "seen": [{**whole, key: None}]}))
     with pytest.raises(ValueError, match=r"seen holds o ws 0000:41:00\.0 twice"):
-        parse(json.dumps({"version": 2, "leases": [], "seen": [whole, whole]}))
+        parse(json.dumps({"version": 3, "leases": [], "seen": [whole, whole]}))

@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,8 +97,12 @@ class FakeProc:
         (folder / "self").symlink_to("7")
         (folder / "7/ns/pid").symlink_to(space)
 
-    def process(self, pid: int, name: str, parent: int, *, state: str = "S", start: int = 0) -> None:
+    def process(
+        self, pid: int, name: str, parent: int, *, state: str = "S", start: int = 0, program: str | None = None
+    ) -> None:
         (self.folder / str(pid)).mkdir(exist_ok=True)
+        if program:
+            (self.folder / str(pid) / "cmdline").write_text(f"{program}\0127.0.0.1:1\0")
         rest = " ".join(["0"] * 17)
         (self.folder / str(pid) / "stat").write_text(f"{pid} ({name}) {state} {parent} {rest} {start} 0 0\n")
 
@@ -111,6 +117,58 @@ def test_a_name_may_hold_brackets_and_blanks(tmp_path: Path) -> None:
     assert state_of(Update("boot", 5, 55), tmp_path) == "running"
     proc.process(5, "pulumi", 1, start=55, state="Z")
     assert state_of(Update("boot", 5, 55), tmp_path) == "over"
+
+
+@pytest.mark.parametrize(
+    ("orphan", "state"),
+    [
+        ({}, "running"),
+        ({"program": "/opt/pulumi-resource-libvirt"}, "running"),
+        ({"start": 54}, "over"),  # older than the update: not its own
+        ({"state": "Z"}, "over"),
+        ({"program": "/opt/pulumi-resource-command"}, "over"),
+        ({"name": "python"}, "over"),
+        ({"parent": 8}, "over"),  # another engine's, which runs
+        ({"parent": 9}, "running"),
+        ({"parent": 10}, "running"),  # its engine is dead and not reaped
+    ],
+)
+def test_a_plugin_that_outlived_its_engine_still_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orphan: dict[str, Any], state: str
+) -> None:
+    monkeypatch.setattr("cluster.leases.update._is_hidden", lambda _: False)
+    proc = FakeProc(tmp_path)
+    proc.process(1, "systemd", 0)
+    proc.process(8, "pulumi", 1, start=60)
+    proc.process(10, "pulumi", 1, start=55, state="Z")
+    proc.process(9, "systemd", 1)  # one of the user's, which takes orphans in
+    proc.process(20, **{"name": "pulumi-resource", "parent": 1, "start": 56, **orphan})
+    update = Update("boot", 5, 55)
+    assert state_of(update, tmp_path) == state
+    assert ended([lease(A, update=update)], tmp_path) == (frozenset({update}) if state == "over" else frozenset())
+
+
+def test_a_real_plugin_that_is_left_behind_keeps_its_update_alive(start: Start, tmp_path: Path) -> None:
+    plugin = tmp_path / "pulumi-resource-libvirt"
+    plugin.symlink_to("/bin/sleep")
+    leaves = f"import subprocess; p = subprocess.Popen([{str(plugin)!r}, '60'], stdout=-3); print(p.pid, flush=True)"
+    process = start(f"{TELL}; {leaves}; input()", "pulumi")
+    update = told(process)
+    assert update is not None
+    assert process.stdout is not None
+    orphan = int(process.stdout.readline())
+    try:
+        process.kill()
+        process.wait()
+        # The script that is named as the engine is gone; what it ran ends when its input does.
+        process.communicate()
+        assert state_of(update) == "running"
+        assert ended([lease(A, update=update)]) == frozenset()
+    finally:
+        os.kill(orphan, signal.SIGKILL)
+    until = time.monotonic() + 10
+    while state_of(update) != "over":
+        assert time.monotonic() < until
 
 
 def test_a_process_of_another_pid_namespace_cannot_be_judged(tmp_path: Path) -> None:

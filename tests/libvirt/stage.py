@@ -7,6 +7,7 @@ commands (Kubernetes' installers) and the Kubernetes provider, for there are no 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -20,6 +21,7 @@ from typing import Any
 
 import yaml
 
+from cluster.built_images import image_file
 from cluster.host.collect import collect
 from cluster.host.model import HostFacts
 from cluster.settings.load import from_file
@@ -96,6 +98,13 @@ class Stage:
         command = [sys.executable, "-m", "cloudctl", *words]
         return subprocess.run(command, cwd=ROOT, env=self.place.environment(), capture_output=True, text=True)
 
+    def goes_on(self) -> str:
+        """Run the update as a person does after a failure, by ``cloudctl up`` alone, and return what it said."""
+        self.write()
+        done = self.cloudctl("up", "--stack", self.place.stack, "--yes")
+        assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+        return done.stderr
+
     def export(self) -> list[dict[str, Any]]:
         """Return the resources of the engine's state."""
         exported = json.loads(quiet(self.place, "stack", "export", "--stack", self.place.stack))
@@ -140,10 +149,12 @@ def make(home: Path, stack: str, *, real: tuple[str, ...] = REAL, **sections: An
 
 def place_image(stage: Stage, image: Path) -> None:
     """Lay a built image where the program would build it, which then finds that there is nothing to do."""
-    digest = base_digest(from_file(stage.place.config_file))
-    target = stage.run_dir / "images" / f"base-{digest}.qcow2"
+    settings = from_file(stage.place.config_file)
+    target = image_file(settings, "base", base_digest(settings))
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(image, target)
+    told = {"size_bytes": target.stat().st_size, "sha256": hashlib.sha256(target.read_bytes()).hexdigest(), "built": ""}
+    target.with_suffix(".json").write_text(json.dumps(told, indent=2))
 
 
 def document(place: Workspace, **sections: Any) -> dict[str, Any]:
@@ -152,7 +163,13 @@ def document(place: Workspace, **sections: Any) -> dict[str, Any]:
         "hosts": [host(place.stack)],
         "network": {"name": place.stack, "cidr": "192.168.200.0/24"},
         "access": {"ssh_private_key_file": str(place.dir / "ssh" / "id_ed25519")},
-        "images": {"source": "debian-13", "gpu_worker": False, "size": "4GiB", "packer_accelerator": "tcg"},
+        "images": {
+            "source": "debian-13",
+            "gpu_worker": False,
+            "size": "4GiB",
+            "packer_accelerator": "tcg",
+            "folder": str(place.dir / "images"),
+        },
         "machines": [machine("control-1", "192.168.200.11")],
         "kubernetes": {"provisioner": "k3s"},
         # Played, but checked against the disks of the VMs.

@@ -146,6 +146,27 @@ def test_everything_that_is_defined_is_read(furnished: None) -> None:
     assert not {"libvirt", "domains", "networks", "pools"} & facts.unknown.keys()
 
 
+def test_one_libvirt_by_two_uris_is_one_machine(furnished: None) -> None:
+    here = collect(HERE)
+    there = collect(HERE.model_copy(update={"name": "there", "uri": "qemu+unix:///system"}))
+    assert len(here.machine) == 2
+    assert here.machine == there.machine
+    plan = [VmDemand("a", "here", 1, 512, {NAME: 1024}), VmDemand("b", "there", 1, 512, {NAME: 1024})]
+    limits = limits_from(settings())["here"]
+    found = judge(plan, {"here": here, "there": there}, {"here": limits, "there": limits}, f"cloud/{STACK}")
+    assert "host-twice" in codes(refusals(found))
+
+
+def test_a_card_in_the_next_start_of_a_running_vm_is_held(furnished: None, tmp_path: Path) -> None:
+    """By virsh edit, or by a device that was only taken out of the running VM: what it has now does not show it."""
+    (tmp_path / "device.xml").write_text(HOSTDEV.format(0).replace("0x41", "0x61"))
+    virsh("attach-device", "hpc-1", str(tmp_path / "device.xml"), "--config")
+    facts = collect(HERE)
+    others = next(each for each in facts.domains if each.name == "hpc-1")
+    assert (others.state, others.hostdevs, others.attached) == ("running", ("0000:61:00.0",), ())
+    assert "domains" not in facts.unknown
+
+
 def test_our_own_volumes_count_nothing_as_taken(furnished: None) -> None:
     before = next(each for each in collect(HERE).pools if each.name == NAME).allocated
     virsh("vol-create-as", NAME, "large.raw", "300M", "--format", "raw")  # raw volumes are allocated at once
@@ -308,14 +329,35 @@ def test_an_answer_of_our_own_vm_is_not_waited_for(furnished: None) -> None:
     assert collect(HERE, Questions({"10.77.0.11": ours})).answers == {}
 
 
-def test_on_a_bridge_without_an_address_nobody_can_be_asked_without_arping() -> None:
-    subprocess.run(["ip", "link", "add", "br77", "type", "bridge"], check=True)
+@pytest.fixture
+def bare_bridge() -> Iterator[str]:
+    """A bridge on which this host has no address."""
+    subprocess.run(["ip", "link", "add", "br77", "type", "bridge", "forward_delay", "0"], check=True)
+    subprocess.run(["ip", "link", "set", "br77", "up"], check=True)
+    yield "br77"
+    subprocess.run(["ip", "link", "delete", "br77"], check=True)
+
+
+@pytest.mark.skipif(not shutil.which("arping"), reason="no arping: apt-get install iputils-arping")
+def test_on_a_bridge_without_an_address_arping_finds_who_answers(bare_bridge: str) -> None:
+    with neighbour("10.88.0.11", bare_bridge) as mac:
+        facts = collect(HERE, Questions({"10.88.0.11": "", "10.88.0.12": ""}, bare_bridge))
+    assert "answers" not in facts.unknown
+    assert facts.answers == {"10.88.0.11": mac}
+
+
+def test_on_a_bridge_without_an_address_nobody_can_be_asked_without_arping(bare_bridge: str, tmp_path: Path) -> None:
+    for name in dict.fromkeys(path for path in ("/usr/bin/arping", "/usr/sbin/arping") if Path(path).exists()):
+        (tmp_path / "cover").touch(mode=0o644)
+        subprocess.run(["mount", "--bind", tmp_path / "cover", name], check=True)
     try:
-        facts = collect(HERE, Questions({"10.88.0.11": ""}, "br77"))
+        facts = collect(HERE, Questions({"10.88.0.11": ""}, bare_bridge))
     finally:
-        subprocess.run(["ip", "link", "delete", "br77"], check=True)
-    if "answers" in facts.unknown:
-        assert "br77" in facts.unknown["answers"]
+        for name in ("/usr/bin/arping", "/usr/sbin/arping"):
+            subprocess.run(["umount", name], capture_output=True)
+    assert facts.unknown["answers"] == (
+        "this host has no address in the network of bridge br77, and arping is not installed"
+    )
     assert facts.answers == {}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.flip.journal import JournalFile
 from cluster.leases import LeaseFile
 from lab.hypervisor.cards import driver_of, vm_xml
 from lab.hypervisor.needs import MARK
@@ -86,6 +87,13 @@ def test_updates_before_while_and_after_the_other_cluster_has_the_gpu(shared: St
     assert autostarts("gpu-1")
     assert virsh("domstate", "hpc-gpu-1") == "shut off"
     assert "unchanged" in shared.outcomes[-1].log.read_text()
+
+    journal = JournalFile(shared.run_dir / "flip.json")
+    through = journal.load()
+    assert through is not None
+    journal.save(through.model_copy(update={"open": True}))
+    assert "a flip to serve was begun" in shared.refused("up", "--skip-preview")
+    journal.save(through)
 
     flip(shared, "train")
     shared.done("destroy")

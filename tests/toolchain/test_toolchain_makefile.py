@@ -67,9 +67,12 @@ def test_help_teaches_every_target_but_the_single_linters() -> None:
     assert {"STACK", "HOST", "FAULTS", "PACE"} <= set(re.findall(r"^    ([A-Z]+)=", shown, re.MULTILINE))
 
 
-@pytest.mark.parametrize("verb", ["preview", "up"])
-def test_preview_and_up_are_the_plain_program_with_the_policy_pack(verb: str) -> None:
-    assert make(verb, "STACK=dev").rstrip().endswith(f"pulumi {verb} --stack dev --policy-pack policies")
+def test_preview_is_the_plain_program_with_the_policy_pack() -> None:
+    assert make("preview", "STACK=dev").rstrip().endswith("pulumi preview --stack dev --policy-pack policies")
+
+
+def test_up_first_takes_up_what_a_failed_run_left() -> None:
+    assert make("up", "STACK=dev").rstrip().endswith(".venv/bin/python -m cloudctl up --stack dev")
 
 
 @pytest.mark.parametrize("verb", ["refresh", "destroy"])
@@ -99,7 +102,9 @@ def test_the_real_thing_gets_the_plugin_and_finds_it_first(tmp_path: Path, verb:
     *before, (path, command) = recipes(tmp_path, verb, "STACK=dev")
     if verb == "destroy":
         assert before.pop()[1] == ".venv/bin/python -m cloudctl data --stack dev"  # before Pulumi asks
-    assert command.startswith(f"pulumi {verb} --stack dev")
+    assert command.startswith(
+        ".venv/bin/python -m cloudctl up --stack dev" if verb == "up" else f"pulumi {verb} --stack dev"
+    )
     assert path[0] == str(PROJECT / ".lab" / "toolchain" / "plugins")
     assert [line for _, line in before][-2:] == [
         ".venv/bin/python -m toolchain ensure >/dev/null",
@@ -112,6 +117,26 @@ def test_a_rehearsal_neither_needs_the_plugin_nor_finds_it(tmp_path: Path, targe
     for path, command in recipes(tmp_path, target):
         assert not command.endswith("toolchain plugin >/dev/null")
         assert str(PROJECT / ".lab" / "toolchain" / "plugins") not in path
+
+
+@pytest.mark.parametrize(
+    ("able", "ci", "user", "status"),
+    [(True, "true", "0", 0), (False, "true", "0", 1), (False, "true", "1000", 0), (False, "", "0", 0)],
+)
+def test_where_ci_is_root_the_tests_of_libvirt_have_to_run(
+    tmp_path: Path, able: bool, ci: str, user: str, status: int
+) -> None:
+    printed = make("test-cloud-all").splitlines()
+    begin = next(number for number, line in enumerate(printed) if "lab.hypervisor check" in line)
+    line = "\n".join(printed[begin:]).replace(".venv/bin/python -m lab.hypervisor check", str(able).lower())
+    script(tmp_path, "id", f"echo {user}")
+    script(tmp_path, "make", "echo make $*")
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CI": ci}
+    done = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert ("make test-libvirt" in done.stdout) is able
+    assert ("tests/libvirt was not run" in done.stdout) is (not able and status == 0)
+    assert ("tests/libvirt has to run" in done.stderr) is (status == 1)
 
 
 def test_lab_passes_on_what_was_asked_for() -> None:

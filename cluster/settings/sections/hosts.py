@@ -112,3 +112,11 @@ class Images(Section):
         Literal["nvidia", "none"], Field(description="driver in the GPU worker image; none: the GPU operator brings it")
     ] = "nvidia"
     packer_accelerator: Literal["kvm", "tcg"] = "kvm"
+    harmless_complaints: Annotated[
+        tuple[Annotated[str, Field(min_length=1)], ...],
+        Field(description="parts of what cloud-init may complain of and get over in a VM that counts as ready"),
+    ] = ()
+    folder: Annotated[
+        str,
+        Field(description="where built images lie on the machine that runs Pulumi, of all stacks together; by digest"),
+    ] = ".cloud/images"

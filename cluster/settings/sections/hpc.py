@@ -35,5 +35,6 @@ class Hpc(Section):
         Field(description="its VMs may define the same GPUs: one cluster runs at a time, cloudctl flip changes which"),
     ] = False
     driver: Annotated[
-        str | None, Field(description="driver that a GPU is bound to while no VM has it; left out: any, or none")
+        str | None,
+        Field(description="driver that a GPU is bound to while no VM has it; left out: the one that a flip first saw"),
     ] = None
