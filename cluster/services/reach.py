@@ -27,6 +27,11 @@ class Inside:
     service: str
     port: int
 
+    @property
+    def host(self) -> str:
+        """Its name with its port, for other pods."""
+        return f"{self.service}.{self.namespace}.svc.cluster.local:{self.port}"
+
     def __str__(self) -> str:
         return f"svc/{self.service} in {self.namespace}, port {self.port}"
 

@@ -1,0 +1,55 @@
+"""PostgreSQL's backups inside the cluster, as custom resources: where they go, and when a base backup is made.
+
+Keys from the API references of CloudNativePG and of its plugin Barman Cloud. The write-ahead log goes there all the
+time: CloudNativePG sets ``archive_timeout`` to 5 minutes.
+"""
+
+from __future__ import annotations
+
+from cluster.render import credentials
+from cluster.render.values import Leaf, Values, plugin_barman_cloud, resources
+from cluster.settings.model import Backup
+from cluster.timers.calendar import go_cron
+
+STORE = "archive"
+"""Name of the ObjectStore."""
+
+
+def object_store(backup: Backup, *, endpoint: Leaf, secret: Leaf) -> Values:
+    """Return the spec of the ObjectStore; ``secret`` holds a login as ``credentials.postgres_archive`` writes it."""
+
+    def key(name: str) -> Values:
+        return {"name": secret, "key": name}
+
+    return {
+        "retentionPolicy": f"{backup.postgres.keep_days}d",
+        "configuration": {
+            "destinationPath": f"s3://{credentials.POSTGRES_BACKUPS}/",
+            "endpointURL": endpoint,
+            "s3Credentials": {
+                "accessKeyId": key(credentials.ACCESS_KEY),
+                "secretAccessKey": key(credentials.SECRET_KEY),
+                "region": key(credentials.REGION_KEY),
+            },
+            "wal": {"compression": "gzip"},
+            # a base backup of a database that hardly anybody writes to would wait for the next checkpoint
+            "data": {"compression": "gzip", "immediateCheckpoint": True},
+        },
+        "instanceSidecarConfiguration": {"resources": resources("50m", "256Mi")},
+    }
+
+
+def scheduled(backup: Backup, cluster_name: Leaf) -> Values:
+    """Return the spec of the ScheduledBackup. The operator's cron lines begin with the second."""
+    return {
+        "schedule": go_cron(backup.postgres.schedule),
+        "cluster": {"name": cluster_name},
+        "method": "plugin",
+        "pluginConfiguration": {"name": plugin_barman_cloud.NAME},
+        "backupOwnerReference": "self",
+    }
+
+
+def archiver(store: Leaf) -> Values:
+    """Return the entry of a Cluster's ``plugins`` that archives into the ObjectStore of that name."""
+    return {"name": plugin_barman_cloud.NAME, "isWALArchiver": True, "parameters": {"barmanObjectName": store}}
