@@ -8,6 +8,7 @@ import typer
 
 from cloudctl import exits
 from cloudctl.commands import (
+    backup,
     bench,
     capacity,
     config,
@@ -94,5 +95,6 @@ models.app.command("rollback")(models_promote.rollback)
 models.app.command("history")(models_promote.history)
 models.app.command("oumi-config")(models_oumi.oumi_config)
 app.add_typer(models.app, name="models")
+app.add_typer(backup.app, name="backup")
 app.command("recover")(recover.recover)
 app.command("explain")(explain.explain)

@@ -133,7 +133,7 @@ def ground(chosen: project.Stack, place: str | None = None, environment: Mapping
     if settings.backup is None and place is None:
         raise RefusedError(
             f"stack {chosen.name} has no section backup, so nothing of it is backed up; write into {chosen.file.name}:"
-            " inference-cloud:backup: {place: /mnt/nas/inference-cloud}, a folder outside this host; or name one: --place"
+            " inference-cloud:backup: {place: /mnt/nas/inference-cloud}, a folder outside this host; or add --place"
         )
     backup = settings.backup or Backup(place=place or "")
     if place is not None and place != backup.place:

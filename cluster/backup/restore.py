@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -20,12 +21,16 @@ _ODD = "odd-names.json"
 def into(folder: Path, manifest: Manifest, place: Place, say: Callable[[str], None]) -> list[Path]:
     """Write the files of a backup into an empty or new folder; return what was made there. Raises BackupError."""
     _must_be_free(folder, manifest.size)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = []
-    for item in manifest.items:
-        say(f"{item.file} into {folder}")
-        made.append(_item(folder, item, place))
-    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1))
+    before = os.umask(0o077)  # keys and passwords are among them
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for item in manifest.items:
+            say(f"{item.file} into {folder}")
+            made.append(_item(folder, item, place))
+        (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1))
+    finally:
+        os.umask(before)
     return made
 
 
@@ -35,7 +40,7 @@ def _item(folder: Path, item: Item, place: Place) -> Path:
         if not name.endswith(".tar"):
             return _write(folder / name, stream)
         below = folder / name.removesuffix(".tar")
-        below.mkdir(mode=0o700)
+        below.mkdir()
         odd: dict[str, str] = {}
         for member, _, content, about in tarred.read(stream):
             path = tarred.safe(member)
@@ -52,9 +57,8 @@ def _item(folder: Path, item: Item, place: Place) -> Path:
 
 def _write(target: Path, content: BinaryIO) -> Path:
     try:
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as stream:
-            target.chmod(0o600)
             shutil.copyfileobj(content, stream, _CHUNK)
     except OSError as error:
         # In a store an object may have the name of a folder; in a file system none may.

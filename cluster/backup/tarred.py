@@ -94,8 +94,11 @@ class _Whole(io.RawIOBase):
 
     def read(self, size: int | None = -1) -> bytes:
         wanted = self._left if size is None or size < 0 else min(size, self._left)
-        piece: bytes = self._content.read(wanted)  # type: ignore[attr-defined]
-        if len(piece) < wanted and not piece:
+        try:
+            piece: bytes = self._content.read(wanted)  # type: ignore[attr-defined]
+        except tarfile.TarError:
+            piece = b""
+        if not piece and wanted:
             raise BackupError(f"the stream ends in the middle of {self._name}; take an earlier backup")
         self._left -= len(piece)
         return piece

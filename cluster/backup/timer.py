@@ -1,8 +1,8 @@
 """The backups' timer: what it runs, and what goes with it.
 
-Told: PLACE, STORE and DATABASE for a line about it; BACKUP_PASSWORD and BACKUP_PLACE_SECRET_KEY, which the service finds
-under the same names. PATH, HOME and PULUMI_BACKEND_URL are those of the update that puts the timer in: the service calls
-kubectl, restic, ssh and Pulumi.
+Told: PLACE, STORE and DATABASE for a line about it; BACKUP_PASSWORD and BACKUP_PLACE_SECRET_KEY, which the service
+finds under the same names. PATH, HOME and PULUMI_BACKEND_URL are those of the update that puts the timer in: the
+service calls kubectl, restic, ssh and Pulumi.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ class Timer:
     @property
     def by_hand(self) -> str:
         """The command as a person types it."""
-        return " ".join(("cloudctl", *self.words))
+        return shlex.join(("cloudctl", *self.words))
 
     @property
     def environment_file(self) -> Path:

@@ -36,7 +36,7 @@ _SOCKET, _PEER = "unix://client.sock:1", "unix://peer.sock:1"
 
 @dataclass(frozen=True)
 class Etcd:
-    """``fetch`` copies the store to a file and returns what is known of it: ``ansible/module_utils/cloud_node/etcd.py``.
+    """``fetch`` copies the store to a file and returns what is known of it (``ansible/library/cloud_etcd.py``).
 
     ``away``: why nobody can be asked on purpose. ``scratch`` is a folder of ours.
     """

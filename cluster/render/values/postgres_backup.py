@@ -6,13 +6,19 @@ time: CloudNativePG sets ``archive_timeout`` to 5 minutes.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from cluster.render import credentials
+from cluster.render.container_images import image
 from cluster.render.values import Leaf, Values, plugin_barman_cloud, resources
-from cluster.settings.model import Backup
+from cluster.settings.model import Backup, Settings
+from cluster.settings.storage import classes
 from cluster.timers.calendar import go_cron
 
 STORE = "archive"
 """Name of the ObjectStore."""
+RECOVERED = "postgres-recovered"
+"""Name of a cluster that is made from base backup and write-ahead log, beside the living one."""
 
 
 def object_store(backup: Backup, *, endpoint: Leaf, secret: Leaf) -> Values:
@@ -47,6 +53,26 @@ def scheduled(backup: Backup, cluster_name: Leaf) -> Values:
         "method": "plugin",
         "pluginConfiguration": {"name": plugin_barman_cloud.NAME},
         "backupOwnerReference": "self",
+    }
+
+
+def recovered(settings: Settings, moment: datetime | None) -> Values:
+    """Return a manifest, for a person to apply: the databases as they were at a moment, the last archived where none is
+    named. It archives nothing itself: it would write into the history of the living one.
+    """
+    source = {"name": plugin_barman_cloud.NAME, "parameters": {"barmanObjectName": STORE, "serverName": "postgres"}}
+    target = {"recoveryTarget": {"targetTime": moment.isoformat(timespec="seconds")}} if moment else {}
+    return {
+        "apiVersion": "postgresql.cnpg.io/v1",
+        "kind": "Cluster",
+        "metadata": {"name": RECOVERED, "namespace": "database"},
+        "spec": {
+            "instances": 1,
+            "imageName": str(image("postgresql", settings.registry)),
+            "storage": {"size": f"{settings.database.size}Mi", "storageClass": classes(settings)["database"]},
+            "bootstrap": {"recovery": {"source": "living", **target}},
+            "externalClusters": [{"name": "living", "plugin": source}],
+        },
     }
 
 
