@@ -9,6 +9,7 @@ import pulumi_kubernetes as kubernetes
 import pulumi_libvirt as libvirt
 from pulumi import ResourceOptions
 
+from cluster.backup.remark import remarks
 from cluster.budget import HostLimits, VmDemand, demands_from, judge, limits_from, refuse
 from cluster.host.model import HostFacts
 from cluster.host.source import facts_for
@@ -74,7 +75,7 @@ def verdict(settings: Settings, owner: str) -> Plan:
     standing, digests = Standing.of(settings, pulumi.get_stack(), facts), image_digests(settings)
     planned = planned_vms(settings, pulumi.get_stack(), facts, digests)
     findings += [*pinning(settings, facts), *pins(settings, standing, digests), *quorum(settings, planned, standing)]
-    findings += upgrades(settings, pulumi.get_stack())
+    findings += [*upgrades(settings, pulumi.get_stack()), *remarks(settings)]
     warn(findings)
     refuse(findings)
     if not pulumi.runtime.is_dry_run():

@@ -11,6 +11,7 @@ from typing import Any
 import pulumi
 from pulumi_command import local
 
+from cluster.certificates import renewed
 from cluster.render.image import digest, read_files
 from cluster.settings.model import Settings
 from cluster.steps.inputs import control_plane_inputs, inventory_files, step_environment, worker_inputs
@@ -123,8 +124,13 @@ class Cluster(TaskComponent):
             create=step("kubeconfig"),
             delete='rm -f "$RUN_DIR/kubeconfig" "$RUN_DIR/kubernetes.json"',
             # In place for the same reason as the inventory; the id makes it run again after each change.
-            environment={**self._environment, "AFTER": after},
+            environment={**self._environment, "AFTER": after, **self._renewed()},
             logging=local.Logging.NONE,
             opts=self.child(pulumi.ResourceOptions(additional_secret_outputs=["stdout", "stderr"]), depends_on=[last]),
         )
         return pulumi.Output.secret(fetched.stdout)
+
+    def _renewed(self) -> dict[str, str]:
+        """Return when ``cloudctl certs renew`` was run, so that the state gets the kubeconfig that it fetched."""
+        when = renewed.noted(Path(run_dir(pulumi.get_stack())))
+        return {"RENEWED": when} if when else {}

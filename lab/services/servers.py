@@ -124,10 +124,10 @@ def _make_environment(folder: Path) -> None:
     log.write_bytes(b"")
     say("making the servers' Python environment (usually half a minute, once)")
     with cache.whole(folder) as making:
+        wanted = ("-r", str(REQUIREMENTS), "--override", str(OVERRIDES))
         steps = (
             [uv, "venv", "--quiet", "--relocatable", "--python", sys.executable, str(making)],
-            [uv, "pip", "install", "--quiet", "--python", str(making / "bin/python"), "-r", str(REQUIREMENTS)]
-            + ["--override", str(OVERRIDES)],
+            [uv, "pip", "install", "--quiet", "--python", str(making / "bin/python"), *wanted],
         )
         for step in steps:
             if run("servers' Python environment", step, log=log) != 0:

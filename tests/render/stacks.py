@@ -24,7 +24,9 @@ def machine(name: str, role: str, last: int, gpus: int = 0) -> dict[str, Any]:
 
 
 def raw(**changes: Any) -> dict[str, Any]:
-    """Return the sections of a stack with GPUs, two models, transfer, backups and federation; ``changes`` replace sections."""
+    """Return the sections of a stack with all of them: GPUs, two models, transfer, backups, federation; ``changes``
+    replace sections.
+    """
     return {
         "hosts": [{"name": "workstation"}],
         "machines": [machine("control-1", "control-plane", 11), machine("gpu-1", "gpu-worker", 31, gpus=2)],
