@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ import pytest
 from cluster.ansible import Outcome, Play, play
 from cluster.backup.model import Item, Manifest, utc_now
 from cluster.backup.parts.etcd import Etcd
+from cluster.certificates import parse
 from tests.network.site import Node, Site
 
 pytestmark = pytest.mark.skipif(
@@ -35,6 +38,7 @@ openssl req -new $new -subj /CN=control-1 -keyout admin-control-1-key.pem -out x
 printf 'subjectAltName=IP:127.0.0.1\\nextendedKeyUsage=serverAuth,clientAuth\\n' > x.ext
 openssl x509 -req -in x.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 30 -extfile x.ext \\
   -out admin-control-1.pem
+cp -r {PKI} /srv/etcd-tls
 echo service-account > /etc/kubernetes/ssl/sa.key
 ln -sfn /etc/kubernetes/ssl /etc/kubernetes/pki
 touch /etc/kubernetes/admin.conf
@@ -42,13 +46,14 @@ ln -sfn "$(command -v etcdctl)" /usr/local/bin/etcdctl
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def node(site: Site) -> Iterator[Node]:
     """Give the control plane an etcd as Kubespray's stands there: on the host, behind TLS, with its own authority."""
     found = site.nodes["control-1"]
     found.sh(CERTIFICATES)
+    own = "/srv/etcd-tls"
     tls = (
-        f"--cert-file={PKI}/admin-control-1.pem --key-file={PKI}/admin-control-1-key.pem --trusted-ca-file={PKI}/ca.pem"
+        f"--cert-file={own}/admin-control-1.pem --key-file={own}/admin-control-1-key.pem --trusted-ca-file={own}/ca.pem"
     )
     urls = "--listen-client-urls=https://127.0.0.1:2379 --advertise-client-urls=https://127.0.0.1:2379"
     etcd = found.start(
@@ -63,7 +68,7 @@ def node(site: Site) -> Iterator[Node]:
     found.sh(f"for i in $(seq 0 39); do {LOGIN} put /registry/secrets/default/s$i value-$i; done")
     found.sh(f"{LOGIN} del /registry/secrets/default/s7")
     yield found
-    etcd.kill()
+    etcd.kill()  # what it started ends with the node
     etcd.wait()
 
 
@@ -120,6 +125,50 @@ def test_etcd_is_copied_with_its_keys_and_comes_back_in_a_real_etcd(site: Site, 
     scratch.mkdir()
     with pytest.raises(Exception, match="snapshot"):
         part.rehearse(manifest, read, print)
+
+
+KUBEADM = f"""
+set -e
+mkdir -p /etc/kubernetes/kubeadm/etcd /var/lib/etcd
+cp {PKI}/ca.pem /etc/kubernetes/kubeadm/etcd/ca.crt
+cp {PKI}/admin-control-1.pem /etc/kubernetes/kubeadm/etcd/server.crt
+cp {PKI}/admin-control-1-key.pem /etc/kubernetes/kubeadm/etcd/server.key
+mv /etc/ssl/etcd /etc/ssl/etcd-away
+ln -sfn /etc/kubernetes/kubeadm /etc/kubernetes/pki
+cd /usr/local/bin
+printf '#!/bin/sh\\nwhile [ "$1" != -- ]; do shift; done; shift; export ETCDCTL_API=3; exec "$@"\\n' > kubectl
+chmod 755 kubectl
+"""
+"""As kubeadm leaves it, but that etcd runs in no pod: the stand-in for kubectl runs what is to be run in one."""
+
+
+def test_kubeadms_etcd_is_copied_by_its_own_programs_in_its_pod(site: Site, node: Node, tmp_path: Path) -> None:
+    node.sh(KUBEADM)
+    try:
+        outcome = snapshot(site, tmp_path / "etcd.tar")
+        assert outcome.done, outcome.log.read_text()[-3000:]
+        facts = outcome.told["control-1"]["etcd"]
+        assert (facts["kind"], facts["store"], facts["keys"]) == ("kubeadm", "etcd", 39)
+        assert node.run("ls", "/var/lib/etcd") == ""
+        with tarfile.open(tmp_path / "etcd.tar") as tar:
+            assert tar.getnames()[0] == "snapshot.db"
+            assert "node/etc/kubernetes/kubeadm/etcd/server.key" in tar.getnames()
+    finally:
+        node.sh("mv /etc/ssl/etcd-away /etc/ssl/etcd; rm -rf /etc/kubernetes/kubeadm /etc/kubernetes/pki")
+
+
+def test_nodes_tell_their_certificates_and_no_key(site: Site, node: Node) -> None:
+    inventory, log = site.inventory(site.settings()), site.folder / "certificates-log"
+    outcome = play(Play("certificates.yml", inventory, log, ansible=site.ansible))
+    assert outcome.done, log.read_text()[-3000:]
+    found = parse.of_node("control-1", outcome.told["control-1"]["certificates"])
+    assert {(each.name, each.kind, each.subject) for each in found} == {
+        (f"{PKI}/ca.pem", "authority", "etcd-ca"),
+        (f"{PKI}/admin-control-1.pem", "kubernetes", "control-1"),
+    }
+    assert all(each.ends is not None for each in found)
+    assert outcome.told["worker-1"]["certificates"] == {}
+    assert "PRIVATE KEY" not in json.dumps(outcome.told) + log.read_text()
 
 
 def test_a_control_plane_without_a_cluster_is_said_so(site: Site, tmp_path: Path) -> None:

@@ -129,6 +129,7 @@ class _Kubeadm:
 
 
 def _etcd(etcd: _Kubespray | _Kubeadm, target: Path) -> Item:
+    etcd.run("etcdctl", "endpoint", "health")  # a snapshot of one that does not answer would be waited for, for ever
     etcd.save(target)
     status = etcd.status(target)
     # Counted at the snapshot's own revision: what was written since is not in it. An answer that is cut to one key has
