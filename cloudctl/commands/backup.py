@@ -17,7 +17,7 @@ Parts = Annotated[
     typer.Option("--part", help=f"Only this part: {PARTS}; may be repeated.", metavar="PART"),
 ]
 Some = Annotated[
-    list[str] | None, typer.Argument(help=f"Only these parts: {PARTS}; left out: the stack's.", metavar="[PART]...")
+    list[str] | None, typer.Argument(help=f"Only these parts: {PARTS}; left out: the stack's.", metavar="PART")
 ]
 Place = Annotated[
     str | None,
@@ -125,12 +125,13 @@ def rehearse(
     lab: options.Lab = False,
     json_: options.Json = False,
 ) -> None:
-    """Restore the newest backup of every part into scratch places, and compare counts and checksums.
+    """Restore the newest backups into scratch places, and compare.
 
-    Databases of their own on the same server, a bucket of its own in the same store, an etcd and a Pulumi backend of
-    their own here; all of it is removed again, and what a rehearsal that was killed has left is removed first. Prints
-    how old the data is, which is what would be lost now (RPO), and what the restore took (RTO). Nothing that lives is
-    changed. The state needs Pulumi's passphrase, as a restore would.
+    Counts and checksums are compared, by what the backups say of themselves. The places: databases of their own on the
+    same server, a bucket of its own in the same store, an etcd and a Pulumi backend of their own here; all of it is
+    removed again, and what a rehearsal that was killed has left is removed first. Prints how old the data is, which is
+    what would be lost now (RPO), and what the restore took (RTO). Nothing that lives is changed. The state needs Pulumi's
+    passphrase, as a restore would.
 
     Exit code 1: something is not as it was, or was never backed up; 3: the place cannot be used.
 
@@ -138,7 +139,7 @@ def rehearse(
     Examples:
       cloudctl backup rehearse --stack prod
       cloudctl backup rehearse state leases --stack prod
-      cloudctl backup rehearse --stack prod --json | jq '.parts[] | {part, rpo_s, restore_s, problems}'
+      cloudctl backup rehearse --stack prod --json | jq '.parts[] | {part, rpo_s, restore_s}'
     """
     from cloudctl.backups.ground import ground
     from cloudctl.backups.works import known, works

@@ -16,12 +16,12 @@ def certs(
     config_file: options.ConfigFile = None,
     json_: options.Json = False,
 ) -> None:
-    """List the certificates of a stack, the one that ends first at the top.
+    """List a stack's certificates and when they end.
 
-    What lies on the nodes (by SSH; certificates only, no key leaves a node), what API servers, kubelets and the gateway
-    show, what cert-manager keeps, and the administrator's own kubeconfig. What cannot be asked is "unknown", with the
-    reason. Exit code 1: one has ended or ends soon, in 30 days for Kubernetes', 7 for cert-manager's, 180 for an
-    authority.
+    The one that ends first is at the top. What lies on the nodes (by SSH; certificates only, no key leaves a node),
+    what API servers, kubelets and the gateway show, what cert-manager keeps, and the administrator's own kubeconfig.
+    What cannot be asked is "unknown", with the reason. Exit code 1: one has ended or ends soon, in 30 days for
+    Kubernetes', 7 for cert-manager's, 180 for an authority.
 
     \b
     Examples:

@@ -77,7 +77,9 @@ def _more(data: dict[str, Any], chosen: project.Stack, settings: Settings | None
     data["healthy"] = data["healthy"] and all(row["state"] != "expired" for row in data["certificates"])
     now = datetime.now().astimezone()
     data["backup"] = last.stands(settings, kubeconfig.parent / "backup", now) if settings else None
-    data["remarks"] = [str(each) for each in remarks(settings)] if settings else []
+    data["remarks"] = (
+        [{"message": each.message, "remedy": each.remedy} for each in remarks(settings)] if settings else []
+    )
 
 
 def _answers(
@@ -169,12 +171,14 @@ def _show_more(data: dict[str, Any]) -> None:
         certs.show("Certificates", data["certificates"], "none yet")
     backup = data["backup"]
     if backup:
-        late = f"; late: {', '.join(backup['late'])}" if backup["late"] else ""
         state = "never made from here" if backup["last"] is None else f"last {backup['last']}"
         failed = ", and not all of it" if backup["ok"] is False else ""
-        console.say(f"backups into {backup['place']}: {state}{failed}{late}; all of them: cloudctl backup list")
+        console.say(f"backups into {backup['place']}: {state}{failed}")
+        if backup["late"]:
+            console.say(f"  late: {', '.join(backup['late'])}; see: cloudctl backup list")
     for remark in data["remarks"]:
-        console.say(f"remark: {remark}")
+        console.say(f"remark: {remark['message']}")
+        console.say(f"  {remark['remedy']}")
 
 
 def _milliseconds(latency: float | None) -> str:

@@ -10,6 +10,6 @@ def remarks(settings: Settings) -> list[Finding]:
     """Return a warning where nothing of a stack is backed up; no refusal, for it may be there to be thrown away."""
     if settings.backup is not None:
         return []
-    message = "nothing of this stack is backed up: its databases, models, state and leases are there once"
+    message = "nothing of this stack is backed up: its databases, models, state and leases"
     remedy = "write a section backup into the stack file, as Pulumi.prod.yaml has it"
     return [Finding("no-backup", "warn", settings.hosts[0].name, None, message, remedy)]
