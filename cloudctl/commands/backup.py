@@ -56,6 +56,7 @@ def run(
       cloudctl backup run --stack prod --json | jq '.parts[] | {part, bytes, problem}'
     """
     from cloudctl.backups.ground import ground
+    from cloudctl.backups.words import to_write_down
     from cloudctl.backups.works import known, works
     from cloudctl.told import told
     from cloudctl.views import backup as view
@@ -79,7 +80,7 @@ def run(
         last.note(here.folder, report)
     show(view.ran(report), view.show_ran, json_=json_)
     if report.created:
-        console.note(view.to_write_down(here.stack))
+        console.note(to_write_down(here.stack))
     if here.place().on_disk_of(project.root()):
         console.note(f"{here.backup.place} is on the same disk as this project: one broken disk takes both")
     raise typer.Exit(exits.OK if report.ok else exits.REFUSED)
@@ -130,8 +131,8 @@ def rehearse(
     Counts and checksums are compared, by what the backups say of themselves. The places: databases of their own on the
     same server, a bucket of its own in the same store, an etcd and a Pulumi backend of their own here; all of it is
     removed again, and what a rehearsal that was killed has left is removed first. Prints how old the data is, which is
-    what would be lost now (RPO), and what the restore took (RTO). Nothing that lives is changed. The state needs Pulumi's
-    passphrase, as a restore would.
+    what would be lost now (RPO), and what the restore took (RTO). Nothing that lives is changed. The state needs
+    Pulumi's passphrase, as a restore would.
 
     Exit code 1: something is not as it was, or was never backed up; 3: the place cannot be used.
 

@@ -75,15 +75,6 @@ def show_ran(data: Data) -> None:
         console.say(f"problem: {data['problem']}")
 
 
-def to_write_down(stack: str) -> str:
-    """Return what a person has to do once: without it the backups are worth nothing."""
-    return (
-        "the backups can be read with secrets.backup_password and with nothing else, and the state in them with"
-        " Pulumi's passphrase. Write both down, and the place, where a fire here does not reach them:"
-        f" pulumi config get --path secrets.backup_password --stack {stack}"
-    )
-
-
 def listed(backup: Backup, saved: Sequence[Saved], unfit: Mapping[Part, str], now: datetime | None = None) -> Data:
     """Return every backup, and how each part of the settings stands; a part with nothing to back up is not late."""
     moment = now or datetime.now().astimezone()

@@ -47,6 +47,7 @@ def test_init_makes_the_stack_the_key_and_every_secret_and_shows_none(
     assert len(set(passwords)) == len(passwords)
     assert not any(password in result.output for password in passwords)
     assert not any(password in json.dumps(project.calls()) for password in passwords)
+    assert "Write both down, and the place, where a fire here does not reach them" in result.stdout
     for said in ("made an SSH key", "next: cloudctl capacity --stack prod"):
         assert said in result.stdout
 
