@@ -47,7 +47,7 @@ class PulumiState:
         engine = Engine(
             place / "project",
             {"PULUMI_BACKEND_URL": f"file://{place / 'backend'}?metadata=skip", "PULUMI_HOME": str(place / "home")}
-            | self._passphrase(),
+            | self._inherited(),
         )
         beside = place / "project" / f"Pulumi.{self._ground.stack}.yaml"
         try:
@@ -59,7 +59,7 @@ class PulumiState:
                 f"the state cannot be restored with what is at hand: {' '.join(str(error).split())}"
             ) from None
 
-    def _passphrase(self) -> dict[str, str]:
-        """Return what opens the state's secrets: the caller's own, or the rehearsal's."""
+    def _inherited(self) -> dict[str, str]:
+        """Return where the stack's engine lies, and what opens the state's secrets: the caller's, or the rehearsal's."""
         given = self._ground.engine.environment
-        return {key: given[key] for key in given if key.startswith("PULUMI_CONFIG_PASSPHRASE")}
+        return {key: given[key] for key in given if key == "PATH" or key.startswith("PULUMI_CONFIG_PASSPHRASE")}
