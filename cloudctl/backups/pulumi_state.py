@@ -60,6 +60,6 @@ class PulumiState:
             ) from None
 
     def _inherited(self) -> dict[str, str]:
-        """Return where the stack's engine lies, and what opens the state's secrets: the caller's, or the rehearsal's."""
+        """Return where the stack's engine lies, and what opens its secrets: the caller's, or the rehearsal's."""
         given = self._ground.engine.environment
         return {key: given[key] for key in given if key == "PATH" or key.startswith("PULUMI_CONFIG_PASSPHRASE")}

@@ -38,6 +38,14 @@ def restore(
         bool,
         typer.Option("--from-log", help="postgres: write the manifest of a cluster from the write-ahead log, to --at."),
     ] = False,
+    archive: Annotated[
+        str | None,
+        typer.Option(
+            "--archive",
+            help="With --from-log: another archive than the living one's, as a restore names it.",
+            metavar="NAME",
+        ),
+    ] = None,
     place: Place = None,
     lab: options.Lab = False,
     yes: options.Yes = False,
@@ -67,8 +75,10 @@ def restore(
     here = ground(project.choose(stack, config_file, lab=lab), place)
     moment = _moment(at)
     if from_log:
-        _recovery(here, part, moment)
+        _recovery(here, part, moment, archive)
         return
+    if archive:
+        raise exits.RefusedError("--archive goes with --from-log: what would it restore?")
     (work,) = works(here, known([part]))
     with here.alone(), plain_errors():
         opened = here.place()
@@ -128,7 +138,7 @@ def _chosen(here: Ground, work: PartWork, moment: datetime | None, at: str | Non
     return opened.manifest(found)
 
 
-def _recovery(here: Ground, part: str, moment: datetime | None) -> None:
+def _recovery(here: Ground, part: str, moment: datetime | None, archive: str | None) -> None:
     """Print the manifest of a PostgreSQL cluster that is made from base backup and write-ahead log."""
     import yaml
 
@@ -139,7 +149,8 @@ def _recovery(here: Ground, part: str, moment: datetime | None) -> None:
         raise exits.RefusedError(
             "--from-log is for postgres, and for a stack whose write-ahead log is archived: backup.postgres.wal"
         )
-    typer.echo(yaml.safe_dump(postgres_backup.recovered(here.settings, moment), sort_keys=False), nl=False)
+    found = postgres_backup.recovered(here.settings, moment, archive or postgres_backup.SERVER)
+    typer.echo(yaml.safe_dump(found, sort_keys=False), nl=False)
     console.note(
         "look at it, then: kubectl apply --filename FILE; it makes a cluster beside the living one. Its data goes over"
         " by pg_dump; then: kubectl --namespace database delete cluster " + postgres_backup.RECOVERED

@@ -9,7 +9,7 @@ from cluster.certificates.model import Certificate, Judged, Kind
 
 SOON_DAYS: Mapping[Kind, int] = {
     # Renewed by timers when less than 60 days are left (kubeadm), before the next monthly run would be too late
-    # (Kubespray), at a start within the last 90 days (k3s).
+    # (Kubespray), at a start within the last 90 days or more (k3s).
     "kubernetes": 30,
     "authority": 180,
     "kubeconfig": 30,

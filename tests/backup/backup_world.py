@@ -117,13 +117,14 @@ class World:
     folder: Path
     backend: Backend
     objects: dict[str, dict[str, bytes]]
+    archive: tuple[str, str] | None = None
 
     def work(self, part: str) -> PartWork:
         inside = self.scratch.folder
         made: dict[str, Callable[[], PartWork]] = {
             "leases": lambda: Leases(self.folder / "state.json", inside, lambda file: ["gpu-1 does not have it"]),
             "state": lambda: State(self.backend, {"ssh/private-key": self.folder / "key", "no": Path("/no")}, inside),
-            "buckets": lambda: Buckets(("models",), _login, _login, "rehearsal-prod-"),
+            "buckets": lambda: Buckets(("models",), _login, _login, "rehearsal-prod-", archive=self.archive),
             "etcd": lambda: Etcd(self.fetch, inside),
         }
         return made[part]()

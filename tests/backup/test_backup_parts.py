@@ -93,10 +93,28 @@ def test_buckets_get_what_is_missing_or_differs_and_lose_nothing(world: World) -
     world.objects["models"] = {"same": b"same", "a/b": b"other", "new": b"stays"}
     (line,) = world.put_back("buckets")
     assert world.objects["models"] == {"same": b"same", "a/b": b"one", "../odd": b"two", "new": b"stays"}
-    assert line == "bucket models: 2 objects written, 1 were there, 1 that are not in the backup stay"
+    assert line == "bucket models: 2 objects written, 1 were there, 1 that are not in it stay"
     world.objects.clear()
     world.put_back("buckets")
     assert world.objects["models"]["../odd"] == b"two"
+
+
+def test_the_archive_of_postgresql_goes_back_beside_the_living_one(world: World) -> None:
+    world.objects["models"] = {"postgres/wals/1": b"old", "postgres-else/x": b"other", "postgres": b"no folder"}
+    world.archive = ("models", "postgres")
+    world.run("buckets")
+    run = world.place.list()[0].run
+    world.objects["models"] = {"postgres/wals/1": b"another history"}
+    (line,) = world.put_back("buckets")
+    assert world.objects["models"] == {
+        "postgres/wals/1": b"another history",
+        f"postgres-{run}/wals/1": b"old",
+        "postgres-else/x": b"other",
+        "postgres": b"no folder",
+    }
+    assert line.endswith(f"cloudctl backup restore postgres --from-log --archive postgres-{run}")
+    (line,) = world.put_back("buckets")
+    assert line.startswith("bucket models: 0 objects written, 3 were there, 1 that are not in it stay")
 
 
 def test_scratch_buckets_of_a_killed_rehearsal_go_and_others_stay(world: World) -> None:

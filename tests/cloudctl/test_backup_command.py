@@ -114,6 +114,14 @@ def test_the_manifest_of_a_recovered_cluster_is_printed_and_nothing_applied(
     spec = yaml.safe_load(result.stdout)["spec"]
     when = datetime.fromisoformat(spec["bootstrap"]["recovery"]["recoveryTarget"]["targetTime"])
     assert when == datetime(2026, 11, 29, 14, 5, tzinfo=UTC)
+    assert spec["externalClusters"][0]["plugin"]["parameters"]["serverName"] == "postgres"
+    result = cloudctl("backup", "restore", "postgres", "--from-log", "--archive", "postgres-1", "--stack", "prod")
+    assert yaml.safe_load(result.stdout)["spec"]["externalClusters"][0]["plugin"]["parameters"] == {
+        "barmanObjectName": "archive",
+        "serverName": "postgres-1",
+    }
+    refused = cloudctl("backup", "restore", "postgres", "--archive", "postgres-1", "--stack", "prod")
+    assert (refused.exit_code, "--archive goes with --from-log" in refused.stderr) == (1, True)
     refused = cloudctl("backup", "restore", "state", "--from-log", "--stack", "prod")
     assert (refused.exit_code, "--from-log is for postgres" in refused.stderr) == (1, True)
 

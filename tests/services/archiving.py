@@ -36,10 +36,14 @@ sys.exit(int(line.recv(16) or b"1"))
 
 @dataclass
 class Sidecar:
-    """Runs the tools with the login of the ObjectStore; ``folder`` is what it shares with the servers."""
+    """Runs the tools with the login of the ObjectStore; ``folder`` is what it shares with the servers.
+
+    ``source``: the archive that servers are restored from.
+    """
 
     stack: Stack
     folder: Path
+    source: str = SERVER
 
     @property
     def spec(self) -> Any:
@@ -60,7 +64,7 @@ class Sidecar:
         if kind == "archive":
             return self.run([*barman.wal_archive(self.spec, SERVER), str(Path(data) / rest[0])]).returncode
         target = Path(data) / rest[1]
-        done = self.run([*barman.wal_restore(self.spec, SERVER), rest[0], str(target)])
+        done = self.run([*barman.wal_restore(self.spec, self.source), rest[0], str(target)])
         if target.exists() and os.geteuid() == 0:
             shutil.chown(target, database.USER, database.USER)
         return done.returncode

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -15,6 +16,8 @@ from cluster.render import barman_commands as barman
 from cluster.render import credentials
 from lab.services.stack import Stack
 from tests.services.archiving import SERVER, Sidecar, server
+
+MOVED = f"{SERVER}-20261129T023000Z"
 
 pytestmark = [pytest.mark.daemon, pytest.mark.xdist_group("services")]
 
@@ -31,6 +34,16 @@ def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def aside(client: Any) -> str:
+    """Move the archive to where a restore of the bucket puts it; return its name there."""
+    where = credentials.POSTGRES_BACKUPS
+    for each in client.list_objects_v2(Bucket=where)["Contents"]:
+        target = f"{MOVED}/{each['Key'].partition('/')[2]}"
+        client.copy_object(Bucket=where, Key=target, CopySource={"Bucket": where, "Key": each["Key"]})
+        client.delete_object(Bucket=where, Key=each["Key"])
+    return MOVED
 
 
 def test_rows_written_after_the_base_backup_come_back_up_to_a_moment(sidecar: Sidecar, stack: Stack) -> None:
@@ -64,7 +77,8 @@ def test_rows_written_after_the_base_backup_come_back_up_to_a_moment(sidecar: Si
         listed = json.loads(sidecar.run(barman.backup_list(sidecar.spec, SERVER)).stdout)["backups_list"]
         assert [each["status"] for each in listed] == ["DONE"]
         target = sidecar.folder / "restored"
-        done = sidecar.run(barman.restore(sidecar.spec, SERVER, listed[0]["backup_id"], str(target)))
+        sidecar.source = aside(stack.s3_root.client())
+        done = sidecar.run(barman.restore(sidecar.spec, sidecar.source, listed[0]["backup_id"], str(target)))
         assert done.returncode == 0, done.stderr
         (target / "recovery.signal").touch()
         options = {
@@ -78,7 +92,7 @@ def test_rows_written_after_the_base_backup_come_back_up_to_a_moment(sidecar: Si
     # all of it lies in the bucket that is its own, where only its own user may write
     client = stack.s3_root.client()
     keys = [each["Key"] for each in client.list_objects_v2(Bucket=credentials.POSTGRES_BACKUPS)["Contents"]]
-    assert any(key.startswith(f"{SERVER}/base/") for key in keys) and any(f"{SERVER}/wals/" in key for key in keys)
+    assert any(key.startswith(f"{MOVED}/base/") for key in keys) and any(f"{MOVED}/wals/" in key for key in keys)
     assert shutil.rmtree(sidecar.folder) is None
     for key in keys:
         client.delete_object(Bucket=credentials.POSTGRES_BACKUPS, Key=key)

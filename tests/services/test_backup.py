@@ -277,7 +277,7 @@ def test_what_was_lost_comes_back(world: World, report: dict[str, Any]) -> None:
     assert world.objects("models") == {**before["models"], "later": b"stays"}
     about = client.head_object(Bucket="models", Key="about")
     assert (about["ContentType"], about["Metadata"]) == ("text/x-model", {"by": "me"})
-    assert "bucket models: 2 objects written, 4 were there, 1 that are not in the backup stay" in told["buckets"]
+    assert "bucket models: 2 objects written, 4 were there, 1 that are not in it stay" in told["buckets"]
     assert world.sql("SELECT * FROM backup_rows ORDER BY i") == before["rows"]
     assert world.sql("SELECT tableowner FROM pg_tables WHERE tablename = 'backup_rows'") == [("mlflow",)]
     assert world.leases.read().leases == leases

@@ -159,9 +159,9 @@ def _k3s_etcd(place: Path, target: Path) -> Item:
     folder = place / "k3s"
     folder.mkdir()
     _run(["k3s", "etcd-snapshot", "save", "--name", "inference-cloud", "--etcd-snapshot-dir", str(folder)])
-    (made,) = folder.iterdir()
+    (made,) = folder.glob("inference-cloud*")
     shutil.move(str(made), target)
-    folder.rmdir()
+    shutil.rmtree(folder)
     return {"store": "etcd", "server": _k3s_version(), "revision": None, "keys": None, "hash": None, "total": None}
 
 

@@ -26,6 +26,9 @@ Login = Callable[[], AbstractContextManager[S3Login]]
 class Buckets:
     """``names`` are those that are backed up. ``reader`` may read them, and make and remove scratch buckets whose names
     begin with ``scratch``; ``writer`` may write to all. ``away``: why the store cannot be asked on purpose.
+
+    ``archive``: bucket and folder of PostgreSQL's archive; it goes back beside the living one, whose history it would
+    break.
     """
 
     names: tuple[str, ...]
@@ -33,6 +36,7 @@ class Buckets:
     writer: Login
     scratch: str
     away: str = ""
+    archive: tuple[str, str] | None = None
     part: Part = "buckets"
 
     def unfit(self) -> str:
@@ -79,7 +83,10 @@ class Buckets:
         return found
 
     def put_back(self, manifest: Manifest, read: Read, say: Callable[[str], None]) -> list[str]:
-        """Write into the buckets what is missing there or differs; what is not in the backup stays."""
+        """Write into the buckets what is missing there or differs; what is not in the backup stays.
+
+        PostgreSQL's archive goes into a folder of its own, named after the run.
+        """
         lines = []
         with self.writer() as login:
             store = S3(login, say)
@@ -89,7 +96,7 @@ class Buckets:
                 if name not in there:
                     store.make(name)
                 say(f"buckets: {name}")
-                lines.append(self._put_back(store, name, item, read))
+                lines.append(self._put_back(store, name, item, read, manifest.run))
         return lines
 
     def by_hand(self, manifest: Manifest) -> list[str]:
@@ -140,19 +147,33 @@ class Buckets:
         if wrong:
             found.problems.append(f"bucket {name}: {len(wrong)} objects are not as they were, such as {wrong[0]}")
 
-    def _put_back(self, store: S3, name: str, item: Item, read: Read) -> str:
+    def _put_back(self, store: S3, name: str, item: Item, read: Read, run: str) -> str:
         there = {each.key: (each.size, each.etag) for each in store.list(name)}
+        others = set(there)
         written = same = 0
         with read(item) as stream:
             for key, content, about in _objects(stream):
-                size = item.facts["objects"][key][0]
-                if there.get(key) == (size, about["etag"]):
+                target = self._target(name, key, run)
+                others.discard(target)
+                if there.get(target) == (item.facts["objects"][key][0], about["etag"]):
                     same += 1
                     continue
-                store.put(name, key, content, about)
+                store.put(name, target, content, about)
                 written += 1
-        others = len(there.keys() - item.facts["objects"].keys())
-        return f"bucket {name}: {written} objects written, {same} were there, {others} that are not in the backup stay"
+        line = f"bucket {name}: {written} objects written, {same} were there, {len(others)} that are not in it stay"
+        if self.archive and name == self.archive[0]:
+            folder = f"{self.archive[1]}-{run}"
+            line += (
+                f"; PostgreSQL's archive is in {folder}: cloudctl backup restore postgres --from-log --archive {folder}"
+            )
+        return line
+
+    def _target(self, name: str, key: str, run: str) -> str:
+        """Return where an object goes back."""
+        folder, slash, rest = key.partition("/")
+        if self.archive and (name, folder) == self.archive and slash:
+            return f"{folder}-{run}/{rest}"
+        return key
 
 
 def _objects(stream: BinaryIO) -> Iterator[tuple[str, BinaryIO, dict[str, str]]]:

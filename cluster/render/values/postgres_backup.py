@@ -17,6 +17,8 @@ from cluster.timers.calendar import go_cron
 
 STORE = "archive"
 """Name of the ObjectStore."""
+SERVER = "postgres"
+"""The cluster's name, and so the folder of the bucket in which its archive lies."""
 RECOVERED = "postgres-recovered"
 """Name of a cluster that is made from base backup and write-ahead log, beside the living one."""
 
@@ -56,11 +58,12 @@ def scheduled(backup: Backup, cluster_name: Leaf) -> Values:
     }
 
 
-def recovered(settings: Settings, moment: datetime | None) -> Values:
+def recovered(settings: Settings, moment: datetime | None, archive: str = SERVER) -> Values:
     """Return a manifest, for a person to apply: the databases as they were at a moment, the last archived where none is
-    named. It archives nothing itself: it would write into the history of the living one.
+    named. It archives nothing itself: it would write into the history of the living one. ``archive``: the folder of the
+    bucket that it is made from, the living one's or one that a restore has put beside it.
     """
-    source = {"name": plugin_barman_cloud.NAME, "parameters": {"barmanObjectName": STORE, "serverName": "postgres"}}
+    source = {"name": plugin_barman_cloud.NAME, "parameters": {"barmanObjectName": STORE, "serverName": archive}}
     target = {"recoveryTarget": {"targetTime": moment.isoformat(timespec="seconds")}} if moment else {}
     return {
         "apiVersion": "postgresql.cnpg.io/v1",

@@ -19,10 +19,10 @@ Cron = Annotated[str, Field(description="cron line")]
 class Keep(Section):
     """How many of a part's backups stay: the last ones, and the newest of each of the last days, weeks and months."""
 
-    last: Annotated[Whole, Field(ge=1, le=1000)] = 3
-    daily: Annotated[Whole, Field(ge=1, le=3650)] = 7
-    weekly: Annotated[Whole, Field(ge=0, le=520)] = 5
-    monthly: Annotated[Whole, Field(ge=0, le=120)] = 12
+    last: Annotated[Whole, Field(ge=1, le=1000, description="the newest ones")] = 3
+    daily: Annotated[Whole, Field(ge=1, le=3650, description="the newest of a day, for so many days")] = 7
+    weekly: Annotated[Whole, Field(ge=0, le=520, description="of a week")] = 5
+    monthly: Annotated[Whole, Field(ge=0, le=120, description="of a month")] = 12
 
 
 class PostgresBackup(Section):
@@ -30,7 +30,7 @@ class PostgresBackup(Section):
 
     wal: Annotated[bool, Field(description="archive the write-ahead log: back to any moment of the last days")] = True
     schedule: Cron = "10 1 * * 0"
-    keep_days: Annotated[Whole, Field(ge=1, le=3650)] = 30
+    keep_days: Annotated[Whole, Field(ge=1, le=3650, description="how far back it reaches")] = 30
 
 
 class Backup(Section):
@@ -44,9 +44,9 @@ class Backup(Section):
         ),
     ]
     schedule: Cron = "30 2 * * *"
-    parts: Annotated[tuple[Part, ...], Field(min_length=1)] = PARTS
-    keep: Keep = Keep()
-    postgres: PostgresBackup = PostgresBackup()
+    parts: Annotated[tuple[Part, ...], Field(min_length=1, description="what is copied")] = PARTS
+    keep: Annotated[Keep, Field(description="for how long")] = Keep()
+    postgres: Annotated[PostgresBackup, Field(description="its own backups, inside the cluster")] = PostgresBackup()
     access_key: Annotated[
         str | None,
         Field(description="S3 place: who logs in there; its password is secrets.backup_place_secret_key"),
