@@ -9,3 +9,6 @@ class BackupError(Exception):
 
 class PlaceError(BackupError):
     """The place cannot be used at all: it is not there, does not answer, or the password is another."""
+
+
+NO_RESTIC = "there is no restic on PATH; install it: sudo apt-get install restic"

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, cast
 
 from pydantic import SecretStr
 
-from cluster.backup.errors import BackupError, PlaceError
+from cluster.backup.errors import NO_RESTIC, BackupError, PlaceError
 
 ANSWER_S = 60.0
 """An S3 place that is away is tried again by restic for a quarter of an hour; the first question waits so long."""
@@ -66,7 +66,7 @@ class Restic:
         """restic's path. Raises PlaceError where there is none."""
         found = shutil.which("restic", path=self.environment.get("PATH"))
         if found is None:
-            raise PlaceError("there is no restic on PATH; install it: sudo apt-get install restic")
+            raise PlaceError(NO_RESTIC)
         return found
 
     def identity(self) -> str | None:

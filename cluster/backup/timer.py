@@ -7,8 +7,10 @@ service calls kubectl, restic, ssh and Pulumi.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+from cluster.backup.errors import NO_RESTIC
 from cluster.timers.task import Task, Told
 from cluster.timers.timer import Timer
 
@@ -31,8 +33,9 @@ def timer(told: Told, project: Path, python: Path) -> Timer:
     )
 
 
-TASK = Task(
-    timer,
-    lambda told, _: {name: told[name] for name in _KEPT if told.get(name)},
-    about=lambda told: f"{told['STORE']} and {told['DATABASE']} among others into {told['PLACE']}",
-)
+def _about(told: Told) -> str:
+    missing = "" if shutil.which("restic", path=told.get("PATH")) else f"; {NO_RESTIC}"
+    return f"{told['STORE']} and {told['DATABASE']} among others into {told['PLACE']}{missing}"
+
+
+TASK = Task(timer, lambda told, _: {name: told[name] for name in _KEPT if told.get(name)}, about=_about)

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cluster.backup.errors import NO_RESTIC
 from cluster.backup.timer import TASK as BACKUP
 from cluster.timers.__main__ import down, up
 from cluster.timers.calendar import following, go_cron, on_calendar
@@ -291,11 +292,15 @@ def test_the_backups_go_with_their_password_and_what_they_call(tmp_path: Path, m
     told = {"STACK": "prod", "PLACE": "/mnt/nas", "SCHEDULE": "@daily", "STORE": "http://s3", "DATABASE": "db"}
     told |= {"BACKUP_PASSWORD": "hush-backup", "HOME": "/home/me", "PATH": "/opt/bin:/usr/bin", "SECRET": "other"}
     project = tmp_path / "project"
-    assert "timer is on: @daily, http://s3 and db among others into /mnt/nas" in up(BACKUP, told, project, machine)
+    line = up(BACKUP, {**told, "PATH": str(tmp_path)}, project, machine)
+    assert line.endswith("timer is on: @daily, http://s3 and db among others into /mnt/nas; " + NO_RESTIC)
+    (tmp_path / "restic").touch(mode=0o755)
+    line = up(BACKUP, {**told, "PATH": f"{tmp_path}:/usr/bin"}, project, machine)
+    assert line.endswith("timer is on: @daily, http://s3 and db among others into /mnt/nas")
     logins = project / ".cloud/prod/backup.env"
     assert stat.S_IMODE(logins.stat().st_mode) == 0o600
     found = dict(line.split("=", 1) for line in logins.read_text().splitlines())
-    assert found == {"BACKUP_PASSWORD": '"hush-backup"', "HOME": '"/home/me"', "PATH": '"/opt/bin:/usr/bin"'}
+    assert found == {"BACKUP_PASSWORD": '"hush-backup"', "HOME": '"/home/me"', "PATH": f'"{tmp_path}:/usr/bin"'}
     assert all("hush" not in each.read_text() for each in machine.folder.iterdir())
     down(BACKUP, {"STACK": "prod"}, project, machine)
     assert list(machine.folder.iterdir()) == [] and list((project / ".cloud/prod").iterdir()) == []
