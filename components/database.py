@@ -14,7 +14,7 @@ from components import kube
 from components.base import TaskComponent
 
 _API = "postgresql.cnpg.io/v1"
-_CLUSTER = postgres_backup.SERVER
+_CLUSTER = "postgres"
 
 
 @dataclass(frozen=True)

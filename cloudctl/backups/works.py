@@ -23,7 +23,6 @@ from cluster.backup.parts.postgres import Postgres
 from cluster.backup.parts.state import State
 from cluster.leases.file import LeaseFile
 from cluster.render import credentials, store_users
-from cluster.render.values import postgres_backup
 from cluster.services import inside
 from cluster.services.logins import S3Login, s3_from
 from cluster.services.reach import UnreachableError, port_forward
@@ -159,5 +158,5 @@ def _buckets(ground: Ground) -> Buckets:
         ),
         scratch=f"{store_users.SCRATCH}{ground.stack}-",
         away="" if given else ground.away(),
-        archive=(credentials.POSTGRES_BACKUPS, postgres_backup.SERVER),
+        archive=(credentials.POSTGRES_BACKUPS, ground.backup.postgres.archive),
     )

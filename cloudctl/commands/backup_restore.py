@@ -149,7 +149,7 @@ def _recovery(here: Ground, part: str, moment: datetime | None, archive: str | N
         raise exits.RefusedError(
             "--from-log is for postgres, and for a stack whose write-ahead log is archived: backup.postgres.wal"
         )
-    found = postgres_backup.recovered(here.settings, moment, archive or postgres_backup.SERVER)
+    found = postgres_backup.recovered(here.settings, moment, archive or here.backup.postgres.archive)
     typer.echo(yaml.safe_dump(found, sort_keys=False), nl=False)
     console.note(
         "look at it, then: kubectl apply --filename FILE; it makes a cluster beside the living one. Its data goes over"

@@ -182,12 +182,14 @@ def test_the_logins_of_backups_are_made_of_one_password_and_do_not_tell_it() -> 
 
 
 def test_postgres_archives_into_its_own_bucket_by_the_plugin() -> None:
-    wanted = settings(backup={"place": "/x", "postgres": {"schedule": "5 1 * * sun", "keep_days": 14}})
+    wanted = settings(
+        backup={"place": "/x", "postgres": {"schedule": "5 1 * * sun", "keep_days": 14, "archive": "second"}}
+    )
     assert wanted.backup is not None
     cluster = postgres_cluster.cluster(wanted, owner_secret="o", storage_class="c", archive=postgres_backup.STORE)
     plugin = "barman-cloud.cloudnative-pg.io"
     assert cluster["plugins"] == [
-        {"name": plugin, "isWALArchiver": True, "parameters": {"barmanObjectName": "archive"}}
+        {"name": plugin, "isWALArchiver": True, "parameters": {"barmanObjectName": "archive", "serverName": "second"}}
     ]
     store = postgres_backup.object_store(wanted.backup, endpoint="http://s3:9000", secret="login")
     assert store["configuration"]["destinationPath"] == "s3://postgres-backups/"
@@ -204,12 +206,12 @@ def test_postgres_archives_into_its_own_bucket_by_the_plugin() -> None:
 
 def test_a_recovered_cluster_reads_the_living_ones_archive_and_writes_into_none() -> None:
     moment = datetime(2026, 11, 29, 14, 5, tzinfo=UTC)
-    spec = postgres_backup.recovered(settings(), moment)["spec"]
+    spec = postgres_backup.recovered(settings(), moment, "first")["spec"]
     assert spec["bootstrap"]["recovery"] == {
         "source": "living",
         "recoveryTarget": {"targetTime": "2026-11-29T14:05:00+00:00"},
     }
     (source,) = spec["externalClusters"]
-    assert source["plugin"]["parameters"] == {"barmanObjectName": "archive", "serverName": "postgres"}
+    assert source["plugin"]["parameters"] == {"barmanObjectName": "archive", "serverName": "first"}
     assert "plugins" not in spec
-    assert postgres_backup.recovered(settings(), None)["spec"]["bootstrap"]["recovery"] == {"source": "living"}
+    assert postgres_backup.recovered(settings(), None, "first")["spec"]["bootstrap"]["recovery"] == {"source": "living"}

@@ -17,8 +17,6 @@ from cluster.timers.calendar import go_cron
 
 STORE = "archive"
 """Name of the ObjectStore."""
-SERVER = "postgres"
-"""The cluster's name, and so the folder of the bucket in which its archive lies."""
 RECOVERED = "postgres-recovered"
 """Name of a cluster that is made from base backup and write-ahead log, beside the living one."""
 
@@ -58,7 +56,7 @@ def scheduled(backup: Backup, cluster_name: Leaf) -> Values:
     }
 
 
-def recovered(settings: Settings, moment: datetime | None, archive: str = SERVER) -> Values:
+def recovered(settings: Settings, moment: datetime | None, archive: str) -> Values:
     """Return a manifest, for a person to apply: the databases as they were at a moment, the last archived where none is
     named. It archives nothing itself: it would write into the history of the living one. ``archive``: the folder of the
     bucket that it is made from, the living one's or one that a restore has put beside it.
@@ -79,6 +77,10 @@ def recovered(settings: Settings, moment: datetime | None, archive: str = SERVER
     }
 
 
-def archiver(store: Leaf) -> Values:
-    """Return the entry of a Cluster's ``plugins`` that archives into the ObjectStore of that name."""
-    return {"name": plugin_barman_cloud.NAME, "isWALArchiver": True, "parameters": {"barmanObjectName": store}}
+def archiver(backup: Backup, store: Leaf) -> Values:
+    """Return the entry of a Cluster's ``plugins`` that archives into the ObjectStore of that name.
+
+    A folder that another cluster has archived into is refused by Barman, so the settings name it.
+    """
+    where = {"barmanObjectName": store, "serverName": backup.postgres.archive}
+    return {"name": plugin_barman_cloud.NAME, "isWALArchiver": True, "parameters": where}

@@ -38,7 +38,11 @@ def cluster(
         # the operator's own budget; with one instance it would only keep its node from being drained, for ever
         "enablePDB": settings.database.instances > 1,
         "resources": resources("500m", "1Gi"),
-        **({"plugins": [postgres_backup.archiver(archive)]} if archive is not None else {}),
+        **(
+            {"plugins": [postgres_backup.archiver(settings.backup, archive)]}
+            if settings.backup and archive is not None
+            else {}
+        ),
     }
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 from cluster.settings.sections.base import Section, Whole
+from cluster.types import Name
 
 Part = Literal["etcd", "postgres", "state", "leases", "buckets"]
 """What is backed up: Kubernetes' own store, the databases, Pulumi's state, who holds which GPU, the object store."""
@@ -29,6 +30,9 @@ class PostgresBackup(Section):
     """PostgreSQL's own backups in the cluster: write-ahead log and base backups into a bucket of the object store."""
 
     wal: Annotated[bool, Field(description="archive the write-ahead log: back to any moment of the last days")] = True
+    archive: Annotated[
+        Name, Field(description="folder of the bucket; another name after the database was made anew: one history each")
+    ] = "postgres"
     schedule: Cron = "10 1 * * 0"
     keep_days: Annotated[Whole, Field(ge=1, le=3650, description="how far back it reaches")] = 30
 
