@@ -132,7 +132,7 @@ test-libvirt: engine plugin ## the program on a real libvirtd of its own, with V
 quick: engine ## tests without lint, types and coverage; TESTS="tests/budget -k gpu" for some
 	@$(PY) -m pytest -n 2 --dist loadgroup -m "not slow and not daemon" $(TESTS)
 
-test-services: setup ## real PostgreSQL, MinIO, MLflow and model servers: a model's whole way, kills, wrong keys; no cluster
+test-services: engine ## real PostgreSQL, MinIO, MLflow, model servers: a model's whole way, kills, backups; no cluster
 	@$(PY) -m pytest $(SERVICES_TESTS) -m "not exhaustive" -p toolchain.skips
 
 bench: engine ## speed as ratios, written to docs/performance.md

@@ -9,6 +9,7 @@ import pulumi_kubernetes as kubernetes
 import pulumi_libvirt as libvirt
 from pulumi import ResourceOptions
 
+from cluster.backup.remark import remarks
 from cluster.budget import HostLimits, VmDemand, demands_from, judge, limits_from, refuse
 from cluster.flip.unfinished import unfinished
 from cluster.host.model import HostFacts
@@ -77,6 +78,7 @@ def verdict(settings: Settings, owner: str) -> Plan:
     planned = planned_vms(settings, pulumi.get_stack(), facts, digests)
     findings += [*pinning(settings, facts), *pins(settings, standing, digests), *quorum(settings, planned, standing)]
     findings += [*upgrades(settings, pulumi.get_stack()), *unfinished(settings, pulumi.get_stack())]
+    findings += remarks(settings)
     warn(findings)
     refuse(findings)
     if not pulumi.runtime.is_dry_run():

@@ -8,8 +8,11 @@ import typer
 
 from cloudctl import exits
 from cloudctl.commands import (
+    backup,
+    backup_restore,
     bench,
     capacity,
+    certs,
     config,
     data,
     explain,
@@ -98,5 +101,8 @@ models.app.command("rollback")(models_promote.rollback)
 models.app.command("history")(models_promote.history)
 models.app.command("oumi-config")(models_oumi.oumi_config)
 app.add_typer(models.app, name="models")
+backup.app.command("restore")(backup_restore.restore)
+app.add_typer(backup.app, name="backup")
+app.add_typer(certs.app, name="certs")
 app.command("recover")(recover.recover)
 app.command("explain")(explain.explain)

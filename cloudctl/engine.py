@@ -31,6 +31,11 @@ class Engine:
         self._runner = runner
         self._environment = {**os.environ, **defaults(project), **(environment or {})}
 
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What the engine runs with."""
+        return self._environment
+
     def path(self) -> str:
         """Return the engine's path. Raises CannotTellError where there is none."""
         found = shutil.which("pulumi", path=self._environment["PATH"])
@@ -83,18 +88,28 @@ class Engine:
 
         The engine works in the folder of the settings file ``beside``: it may write to the one that it finds there.
         """
-        words = ["-C", str(beside.resolve().parent), "stack", "import", "--stack", stack, "--force"]
+        said = self._beside(beside, ["stack", "import", "--stack", stack, "--force"], state)
+        if said is not None:
+            raise CannotTellError(f"the state of stack {stack} was not taken: {said}")
+
+    def create(self, stack: str, *, beside: Path) -> None:
+        """Make an empty stack in the backend; ``beside`` as above. Raises CannotTellError with the engine's words."""
+        said = self._beside(beside, ["stack", "init", stack], "")
+        if said is not None:
+            raise CannotTellError(f"stack {stack} was not made: {said}")
+
+    def _beside(self, file: Path, words: Sequence[str], stdin: str) -> str | None:
+        """Run a command in the folder of a settings file; return what it says where it fails."""
         done = self._runner(
-            [self.path(), *words, "--non-interactive", "--color", "never"],
+            [self.path(), "-C", str(file.resolve().parent), *words, "--non-interactive", "--color", "never"],
             cwd=self._project,
             env=self._environment,
-            input=state,
+            input=stdin,
             capture_output=True,
             text=True,
             check=False,
         )
-        if done.returncode != 0:
-            raise CannotTellError(f"the state of stack {stack} was not taken: {done.stderr.strip()}")
+        return None if done.returncode == 0 else done.stderr.strip()
 
     def attended(self, arguments: Sequence[str], events: Path | None = None) -> int:
         """Run a command on the caller's own terminal and return its exit status.

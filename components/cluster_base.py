@@ -40,11 +40,12 @@ class ClusterBase(TaskComponent):
     It makes no monitoring: only the CRDs, so that every phase can bring its monitors without waiting for Prometheus.
 
     ``storage_classes``: service -> name of the class for its volumes. ``service_monitors``: True, after the CRDs are
-    there. ``gateway``: where routes attach.
+    there. ``issuer``: who signs with the cluster's own CA. ``gateway``: where routes attach.
     """
 
     storage_classes: dict[str, pulumi.Output[str]]
     service_monitors: pulumi.Output[bool]
+    issuer: pulumi.Output[str]
     gateway: kube.Gateway
 
     def __init__(self, name: str, args: ClusterBaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -64,8 +65,8 @@ class ClusterBase(TaskComponent):
         )
         self.service_monitors = kube.known_after(True, crds)
         self.storage_classes = self._storage_classes(settings)
-        certificates = self._cert_manager(settings, ready)
-        self.gateway = self._gateway(settings, certificates, ready)
+        self.issuer = self._cert_manager(settings, ready)
+        self.gateway = self._gateway(settings, self.issuer, ready)
         self.register_outputs(
             {
                 "storage_classes": self.storage_classes,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pulumi
+from pulumi_kubernetes.helm.v3 import Release
 
-from cluster.render import credentials
-from cluster.render.values import cloudnative_pg, postgres_cluster
+from cluster.render import credentials, store_users
+from cluster.render.values import cloudnative_pg, plugin_barman_cloud, postgres_backup, postgres_cluster
 from cluster.settings.model import Settings
 from components import kube
 from components.base import TaskComponent
@@ -20,6 +21,9 @@ _CLUSTER = "postgres"
 class DatabaseArgs:
     """``storage_class`` for its volumes, ``service_monitors``: whether the Prometheus operator's CRDs are there.
 
+    ``certificates``: the name of the cluster's issuer, known once cert-manager issues. ``store_url``: where the object
+    store will answer; it need not do so yet.
+
     ``keeper`` for the PostgreSQL cluster, which owns its volumes: whoever deletes it deletes them.
     """
 
@@ -27,6 +31,8 @@ class DatabaseArgs:
     storage_class: pulumi.Input[str]
     service_monitors: pulumi.Input[bool]
     keeper: kube.Keeper
+    certificates: pulumi.Input[str]
+    store_url: str
 
 
 @dataclass(frozen=True)
@@ -52,25 +58,24 @@ class Database(TaskComponent):
         settings = args.settings
         super().__init__("cloud:mlops:Database", name, "CLOUD-3.2", {"instances": settings.database.instances}, opts)
         operator_space = kube.namespace(self, settings, "cnpg-system", "restricted")
-        operator = kube.release(
-            self,
-            "cloudnative-pg",
-            "cloudnative-pg",
-            kube.name_of(operator_space),
-            cloudnative_pg.values(settings, service_monitors=args.service_monitors),
-            settings,
-        )
+        values = cloudnative_pg.values(settings, service_monitors=args.service_monitors)
+        operators_place = kube.name_of(operator_space)
+        operator = kube.release(self, "cloudnative-pg", "cloudnative-pg", operators_place, values, settings)
         space = kube.namespace(self, settings, "database", "restricted", keeper=args.keeper)
         where = kube.name_of(space)
         login = credentials.database_owner(kube.sealed(settings))
         owner = kube.secret_of(self, where, login)
+        archive = self._archive(args, operator, operators_place, where) if store_users.archives(settings) else None
         cluster = kube.custom(
             self,
             _CLUSTER,
             (_API, "Cluster"),
             {"name": _CLUSTER, "namespace": where, "annotations": _until_ready("condition=Ready")},
             postgres_cluster.cluster(
-                settings, owner_secret=kube.known_after(login.name, owner), storage_class=args.storage_class
+                settings,
+                owner_secret=kube.known_after(login.name, owner),
+                storage_class=args.storage_class,
+                archive=archive,
             ),
             # no value of the release goes in here, but the operator's CRDs and its webhook must answer first
             depends_on=[operator],
@@ -98,6 +103,14 @@ class Database(TaskComponent):
                 "podMetricsEndpoints": [{"port": "metrics"}],
             },
         )
+        if settings.backup and archive is not None:
+            kube.custom(
+                self,
+                "postgres-base-backups",
+                (_API, "ScheduledBackup"),
+                {"name": _CLUSTER, "namespace": where},
+                postgres_backup.scheduled(settings.backup, cluster_name),
+            )
         self.access = DatabaseAccess(
             host=kube.known_after(f"{_CLUSTER}-rw.database.svc.cluster.local", cluster),
             database=kube.known_after(credentials.DATABASE, cluster),
@@ -106,6 +119,39 @@ class Database(TaskComponent):
             password=pulumi.Output.secret(kube.sealed(settings).postgres_password.get_secret_value()),
         )
         self.register_outputs({"host": self.access.host, "database": self.access.database})
+
+    def _archive(
+        self, args: DatabaseArgs, operator: Release, operators_place: pulumi.Output[str], where: pulumi.Output[str]
+    ) -> pulumi.Output[str]:
+        """Return the name of the ObjectStore that PostgreSQL archives into.
+
+        The object store is made beside this, not before it: what cannot be archived yet waits in ``pg_wal``.
+        """
+        settings = args.settings
+        assert settings.backup is not None
+        plugin = kube.release(
+            self,
+            "plugin-barman-cloud",
+            "plugin-barman-cloud",
+            # it waits for cert-manager, which signs for it
+            pulumi.Output.all(operators_place, args.certificates).apply(lambda known: str(known[0])),
+            plugin_barman_cloud.values(settings),
+            settings,
+            # the chart's rights name kinds of the operator's
+            depends_on=[operator],
+        )
+        login = credentials.postgres_archive(kube.sealed(settings))
+        secret = kube.known_after(login.name, kube.secret_of(self, where, login))
+        store = kube.custom(
+            self,
+            "postgres-archive",
+            ("barmancloud.cnpg.io/v1", "ObjectStore"),
+            {"name": postgres_backup.STORE, "namespace": where},
+            postgres_backup.object_store(settings.backup, endpoint=args.store_url, secret=secret),
+            # no value of the release goes in here, but its CRD must be there
+            depends_on=[plugin],
+        )
+        return kube.known_after(postgres_backup.STORE, store)
 
 
 def _until_ready(condition: str) -> dict[str, str]:

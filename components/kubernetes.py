@@ -11,7 +11,7 @@ from typing import Any
 import pulumi
 from pulumi_command import local
 
-from cluster.refetch import refetch, today
+from cluster.certificates.refetch import refetch, today
 from cluster.render.image import digest, read_files
 from cluster.settings.model import Settings
 from cluster.steps.inputs import (
@@ -137,6 +137,6 @@ class Cluster(TaskComponent):
         return pulumi.Output.secret(fetched.stdout)
 
     def _stale(self) -> dict[str, str]:
-        """Return what makes the kubeconfig be fetched again before its certificate ends."""
+        """Return what makes the kubeconfig be fetched again before its certificate ends, or after it was renewed."""
         when = refetch(Path(run_dir(pulumi.get_stack())), today(), record=not pulumi.runtime.is_dry_run())
         return {"STALE": when} if when else {}

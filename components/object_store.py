@@ -8,8 +8,9 @@ import pulumi
 from pulumi_kubernetes.core.v1 import Namespace
 from pulumi_kubernetes.helm.v3 import Release
 
-from cluster.render import addresses, credentials
+from cluster.render import addresses, credentials, store_users
 from cluster.render.values import minio, seaweedfs
+from cluster.services import inside
 from cluster.services.logins import REGION
 from cluster.settings.model import Secrets, Settings
 from components import kube
@@ -62,40 +63,39 @@ class ObjectStore(TaskComponent):
         level: kube.PodSecurity = "restricted" if wish.engine == "minio" else "baseline"
         space = kube.namespace(self, args.settings, "object-store", level, keeper=args.keeper)
         make = self._minio if wish.engine == "minio" else self._seaweedfs
-        buckets = credentials.buckets(args.settings)
-        store, service, port = make(args, secrets, space, buckets)
-        api = (kube.known_after(service, store), port)
+        buckets, every = credentials.buckets(args.settings), store_users.buckets(args.settings)
+        store, place = make(args, secrets, space, every), inside.object_store(args.settings)
+        api = (kube.known_after(place.service, store), place.port)
         host = addresses.host("s3", args.settings)
         # Envoy ends a request after 15 s where nothing else is said: too soon for a part of a model over a slow line
         kube.console_route(self, "object-store-s3", kube.name_of(space), host, api, args.gateway, slow=True)
         self.access = S3Access(
-            host=kube.known_after(f"{service}.object-store.svc.cluster.local:{port}", store),
+            host=kube.known_after(place.host, store),
             artifacts=buckets[0],
             models=buckets[1],
             region=REGION,
             user=credentials.STORE_USER,
             password=pulumi.Output.secret(secrets.object_store_mlflow_password.get_secret_value()),
         )
-        self.register_outputs({"endpoint": self.access.url, "buckets": list(buckets)})
+        self.register_outputs({"endpoint": self.access.url, "buckets": list(every)})
 
     def _claim(self, args: ObjectStoreArgs, where: pulumi.Output[str], name: str) -> pulumi.Output[str]:
         """Return the name of the data's claim; each engine has its own, since neither can read the other's files."""
         size = args.settings.object_store.size
         return kube.known_after(name, kube.volume_claim(self, name, where, size, args.storage_class, args.keeper))
 
-    def _minio(
-        self, args: ObjectStoreArgs, secrets: Secrets, space: Namespace, buckets: tuple[str, str]
-    ) -> tuple[Release, str, int]:
+    def _minio(self, args: ObjectStoreArgs, secrets: Secrets, space: Namespace, buckets: tuple[str, ...]) -> Release:
         where = kube.name_of(space)
-        root_login, user_login = credentials.minio_root(secrets), credentials.minio_user(secrets)
+        root_login = credentials.minio_root(secrets)
         root = kube.secret_of(self, where, root_login)
-        user = kube.secret_of(self, where, user_login)
+        users = [
+            (user, kube.known_after(user.login.name, kube.secret_of(self, where, user.login)))
+            for user in store_users.users(args.settings, secrets)
+        ]
         values = minio.values(
             args.settings,
             root_secret=kube.known_after(root_login.name, root),
-            user=credentials.STORE_USER,
-            user_secret=kube.known_after(user_login.name, user),
-            user_key=credentials.USER_KEY,
+            users=users,
             buckets=buckets,
             claim=self._claim(args, where, minio.CLAIM),
             service_monitors=args.service_monitors,
@@ -104,16 +104,15 @@ class ObjectStore(TaskComponent):
         console = (kube.known_after("minio-console", store), minio.CONSOLE_PORT)
         host = addresses.host("minio", args.settings)
         kube.console_route(self, "minio-console", where, host, console, args.gateway)
-        return store, "minio", minio.API_PORT
+        return store
 
     def _seaweedfs(
-        self, args: ObjectStoreArgs, secrets: Secrets, space: Namespace, buckets: tuple[str, str]
-    ) -> tuple[Release, str, int]:
+        self, args: ObjectStoreArgs, secrets: Secrets, space: Namespace, buckets: tuple[str, ...]
+    ) -> Release:
         where = kube.name_of(space)
         config = seaweedfs.identities(
             (credentials.STORE_ROOT, secrets.object_store_root_password.get_secret_value()),
-            {credentials.STORE_USER: secrets.object_store_mlflow_password.get_secret_value()},
-            buckets,
+            store_users.users(args.settings, secrets),
         )
         identities = kube.secret(self, "seaweedfs-identities", where, {seaweedfs.CONFIG_KEY: config})
         values = seaweedfs.values(
@@ -123,5 +122,4 @@ class ObjectStore(TaskComponent):
             claim=self._claim(args, where, seaweedfs.CLAIM),
             service_monitors=args.service_monitors,
         )
-        store = kube.release(self, "seaweedfs", "seaweedfs", where, values, args.settings)
-        return store, "seaweedfs-all-in-one", seaweedfs.S3_PORT
+        return kube.release(self, "seaweedfs", "seaweedfs", where, values, args.settings)

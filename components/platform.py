@@ -9,8 +9,10 @@ import pulumi
 from pulumi import ResourceOptions
 
 from cluster.render import addresses, inference_service
+from cluster.services import inside as inside_names
 from cluster.settings.model import Settings
 from components import kube
+from components.backup import Backups, BackupsArgs
 from components.cluster_base import ClusterBase, ClusterBaseArgs
 from components.dashboards import Dashboards, DashboardsArgs
 from components.database import Database, DatabaseArgs
@@ -66,12 +68,16 @@ def deploy_platform(
     gpus = GpuOperatorArgs(settings, monitors, cluster.ready)
     gpu = GpuOperator("gpus", gpus, inside) if settings.gpu_count else None
 
-    # Phase 3: object store and database side by side, MLflow over both, then KServe.
+    # Phase 3: object store and database side by side, backups and MLflow over both, then KServe.
     kept = kube.Keeper(keeping_provider, settings.object_store.retain)
     store_args = ObjectStoreArgs(settings, storage["object_store"], monitors, gateway, kept)
     store = ObjectStore("store", store_args, inside)
     kept = kube.Keeper(keeping_provider, settings.database.retain)
-    database = Database("database", DatabaseArgs(settings, storage["database"], monitors, kept), inside)
+    store_url = f"http://{inside_names.object_store(settings).host}"
+    database_args = DatabaseArgs(settings, storage["database"], monitors, kept, base.issuer, store_url)
+    database = Database("database", database_args, inside)
+    if settings.backup:
+        Backups("backup", BackupsArgs(settings, settings.backup, store.access, database.access), inside)
     mlflow = MLflow("mlflow", MLflowArgs(settings, store.access, database.access, gateway), inside)
     kserve = KServe("kserve", KServeArgs(settings, mlflow.uri, gateway, [gpu.driver] if gpu else []), inside)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pulumi
 from pulumi_command import local
@@ -13,7 +11,8 @@ from pulumi_command import local
 from cluster.render import addresses, credentials
 from cluster.services.logins import REGION
 from cluster.settings.model import Settings, Transfer
-from cluster.transfer.timer import Timer, units
+from cluster.timers.task import digest
+from cluster.transfer.timer import TASK
 from components.base import TaskComponent, module, run_dir
 from components.object_store import S3Access
 
@@ -40,16 +39,14 @@ class ModelTransfer(TaskComponent):
         props = {"source": wish.source, "bucket": wish.bucket, "schedule": wish.schedule}
         super().__init__("cloud:integration:Transfer", name, "CLOUD-6.1", props, opts)
         stack = pulumi.get_stack()
+        told = {"STACK": stack, "SOURCE": wish.source, "BUCKET": wish.bucket, "SCHEDULE": wish.schedule}
         timer = local.Command(
             "transfer-timer",
-            create=module("cluster.transfer.install", "up"),
-            delete=module("cluster.transfer.install", "down"),
+            create=module("cluster.timers", "up", "transfer"),
+            delete=module("cluster.timers", "down", "transfer"),
             environment={
-                "STACK": stack,
-                "SOURCE": wish.source,
-                "BUCKET": wish.bucket,
-                "SCHEDULE": wish.schedule,
-                "UNITS": _digest(stack, wish),
+                **told,
+                "UNITS": digest(TASK, told),
                 "AWS_ENDPOINT_URL": wish.endpoint or addresses.url("s3", args.settings),
                 "AWS_ACCESS_KEY_ID": args.s3.user,
                 "AWS_SECRET_ACCESS_KEY": args.s3.password,
@@ -64,10 +61,3 @@ class ModelTransfer(TaskComponent):
             opts=self.child(depends_on=args.served),
         )
         self.register_outputs({"timer": timer.stdout})
-
-
-def _digest(stack: str, wish: Transfer) -> str:
-    """Return a word that changes when the units' text does, so that they are written anew."""
-    here = Path("/")
-    texts = units(Timer(stack, here, here, wish.source, wish.bucket, wish.schedule))
-    return hashlib.sha256("\0".join(texts.values()).encode()).hexdigest()[:16]

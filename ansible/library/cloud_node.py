@@ -6,7 +6,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.cloud_node import cluster, facts, listen, pods, probe
+from ansible.module_utils.cloud_node import certificates, cluster, facts, listen, pods, probe
 
 DOCUMENTATION = """
 module: cloud_node
@@ -15,10 +15,11 @@ description: Collects, and judges nothing.
 options:
   ask:
     description:
-      - facts, listen (in the background, for some seconds), probe, pods, stop (the listener), or cluster (by kubectl).
+      - facts, listen (in the background, for some seconds), probe, pods, stop (the listener), cluster (by kubectl), or
+        certificates.
     type: str
     required: true
-    choices: [facts, listen, probe, pods, stop, cluster]
+    choices: [facts, listen, probe, pods, stop, cluster, certificates]
   about:
     description: arguments of the function of that name, each by its own name.
     type: dict
@@ -36,6 +37,7 @@ ASK = {
     "pods": pods.probe,
     "stop": listen.stop,
     "cluster": cluster.collect,
+    "certificates": certificates.collect,
 }
 
 

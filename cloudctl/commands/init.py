@@ -42,8 +42,13 @@ def init(
         return
     root = project.root()
     engine.Engine(root).path()
-    for line in initialise(chosen.file.absolute(), stack, pulumi_runner(root, engine.defaults(root))):
+    lines = initialise(chosen.file.absolute(), stack, pulumi_runner(root, engine.defaults(root)))
+    for line in lines:
         console.say(line)
+    if any(line.endswith("secrets.backup_password") for line in lines):
+        from cloudctl.backups.words import to_write_down
+
+        console.say(to_write_down(stack))
     console.say(f"{chosen.file.name} is complete" if missing else f"{chosen.file.name} was complete already")
     console.say(f"next: cloudctl capacity --stack {stack}, then pulumi preview --stack {stack} --policy-pack policies")
 

@@ -26,7 +26,8 @@ def status(
     Phases, VMs, nodes, services, endpoints. Phases come from the stack's state in Pulumi's backend, VM states from
     libvirt, node states from Kubernetes; what cannot be asked says "unknown" and why. Each service is asked by its own
     API: object store and MLflow for their health, PostgreSQL a query, models their readiness; through kubectl, or at
-    the address that AWS_ENDPOINT_URL, MLFLOW_TRACKING_URI or DATABASE_URL names.
+    the address that AWS_ENDPOINT_URL, MLFLOW_TRACKING_URI or DATABASE_URL names. Certificates are those that servers
+    show and that cert-manager keeps (cloudctl certs has all). Backups are what was last made from here.
     Exit code 1: not all there, or not healthy; 3: nothing is wrong, but a service could not be asked.
 
     \b
@@ -52,11 +53,34 @@ def status(
     nodes = live.nodes(settings, kubeconfig) if settings else "the settings cannot be read"
     data = view.report(chosen.name, export, settings, hosts, nodes, _answers(chosen, settings, kubeconfig, export))
     data["problems"] += extra
+    _more(data, chosen, settings, kubeconfig)
     if json_:
         console.show_json(data)
     else:
         _show(data)
     raise typer.Exit({True: exits.OK, False: exits.REFUSED, None: exits.UNKNOWN}[data["healthy"]])
+
+
+def _more(data: dict[str, Any], chosen: project.Stack, settings: Settings | None, kubeconfig: Path) -> None:
+    """Add certificates, backups and remarks; a certificate that has ended makes the stack unhealthy."""
+    from datetime import datetime
+
+    from cloudctl.certificates import Certificates
+    from cloudctl.views import certs
+    from cluster.backup import last
+    from cluster.backup.remark import remarks
+
+    ask = settings is not None and data["resources"] > 0 and not chosen.lab
+    found = Certificates(chosen.name, settings, project.root(), kubeconfig).quickly() if settings and ask else []
+    data["certificates"] = certs.rows(found)
+    data["problems"] += certs.problems(data["certificates"])
+    if any(row["state"] == "expired" for row in data["certificates"]):
+        data["healthy"] = False
+    now = datetime.now().astimezone()
+    data["backup"] = last.stands(settings, kubeconfig.parent / "backup", now) if settings else None
+    data["remarks"] = (
+        [{"message": each.message, "remedy": each.remedy} for each in remarks(settings)] if settings else []
+    )
 
 
 def _answers(
@@ -131,6 +155,7 @@ def _show(data: dict[str, Any]) -> None:
         ],
         "nothing to ask yet",
     )
+    _show_more(data)
     console.show_table(
         "Endpoints", ["name", "address"], [[each["name"], each["address"]] for each in data["endpoints"]], "none yet"
     )
@@ -140,6 +165,23 @@ def _show(data: dict[str, Any]) -> None:
         console.say("  not everything is up, so some of these may not answer")
     for problem in data["problems"]:
         console.say(f"problem: {problem}")
+
+
+def _show_more(data: dict[str, Any]) -> None:
+    from cloudctl.views import certs
+
+    if data["certificates"]:
+        certs.show("Certificates", data["certificates"], "none yet")
+    backup = data["backup"]
+    if backup:
+        state = "never made from here" if backup["last"] is None else f"last {backup['last']}"
+        failed = ", and not all of it" if backup["ok"] is False else ""
+        console.say(f"backups into {backup['place']}: {state}{failed}")
+        if backup["late"]:
+            console.say(f"  late: {', '.join(backup['late'])}; see: cloudctl backup list")
+    for remark in data["remarks"]:
+        console.say(f"remark: {remark['message']}")
+        console.say(f"  {remark['remedy']}")
 
 
 def _milliseconds(latency: float | None) -> str:

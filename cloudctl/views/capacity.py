@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cluster.backup.remark import remarks
 from cluster.budget import (
     Also,
     Change,
@@ -43,6 +44,7 @@ def report(
     smaller = any(each.code != "fact-unknown" for each in refusals(findings))  # a lease is no matter of size
     findings += claims.findings(judged, facts, limits) if claims else []
     findings += pinning(settings, facts) if not unknown else []
+    findings += remarks(settings)
     rows = []
     for name, each in facts.items():
         here = [demand for demand in demands if demand.host == name]

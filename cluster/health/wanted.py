@@ -7,12 +7,10 @@ from urllib.parse import urlsplit
 
 from cluster.health.model import Kind
 from cluster.render import inference_service, names
-from cluster.render.values import minio, mlflow, seaweedfs
+from cluster.services.inside import DATABASE, MLFLOW, object_store
 from cluster.services.reach import Inside
 from cluster.settings.model import Model, Settings
 from cluster.settings.served import standby_of
-
-_STORES = {"minio": ("minio", minio.API_PORT), "seaweedfs": ("seaweedfs-all-in-one", seaweedfs.S3_PORT)}
 
 
 @dataclass(frozen=True)
@@ -32,11 +30,10 @@ class Wanted:
 
 def wanted(settings: Settings) -> list[Wanted]:
     """Return the object store, the database, MLflow, and each model."""
-    service, port = _STORES[settings.object_store.engine]
     return [
-        Wanted(settings.object_store.engine, "object-store", Inside("object-store", service, port)),
-        Wanted("postgresql", "database", Inside("database", "postgres-rw", 5432)),
-        Wanted("mlflow", "mlflow", Inside("mlflow", "mlflow", mlflow.SERVICE_PORT)),
+        Wanted(settings.object_store.engine, "object-store", object_store(settings)),
+        Wanted("postgresql", "database", DATABASE),
+        Wanted("mlflow", "mlflow", MLFLOW),
         *map(_model, settings.served),
     ]
 

@@ -28,6 +28,7 @@ VARIABLES = {
     "postgres_password": "POSTGRES_PASSWORD",
     "mlflow_admin_password": "MLFLOW_ADMIN_PASSWORD",
     "grafana_admin_password": "GRAFANA_ADMIN_PASSWORD",
+    "backup_password": "BACKUP_PASSWORD",
 }
 """Secret of the settings -> variable of .env."""
 FLASK_KEY = "MLFLOW_FLASK_SERVER_SECRET_KEY"
@@ -76,7 +77,8 @@ class Compose:
 
 
 def compose(settings: Settings) -> Compose:
-    """Return the Compose file of a stack's local services. Its object store is MinIO."""
+    """Return the Compose file of a stack's local services. Its object store is MinIO; nothing of it is backed up."""
+    settings = settings.model_copy(update={"backup": None})
     secrets = Secrets(**{name: SecretStr(f"${{{variable}}}") for name, variable in VARIABLES.items()})
     wanted = configuration(settings, secrets, HOSTS)
     document = {
@@ -99,7 +101,7 @@ def compose(settings: Settings) -> Compose:
         },
         "volumes": {"database": {}, "object-store": {}},
     }
-    used = [VARIABLES[name] for name in VARIABLES if name != "grafana_admin_password"]
+    used = [VARIABLES[name] for name in VARIABLES if name not in ("grafana_admin_password", "backup_password")]
     return Compose(document, (*used, FLASK_KEY))
 
 

@@ -6,6 +6,8 @@ that a chart does not know, or a user without its bucket, fails there as it woul
 
 from __future__ import annotations
 
+import base64
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -18,6 +20,12 @@ from cluster.settings.model import Secrets, Settings
 STORE_ROOT = "root"
 STORE_USER = "mlflow"
 """The limited user: it may use the two buckets and nothing else."""
+
+BACKUP_USER = "backup"
+"""Who makes backups: it reads every bucket, and writes to scratch buckets only."""
+POSTGRES_USER = "postgres-backups"
+"""The user by which PostgreSQL archives; it may use its bucket and nothing else."""
+POSTGRES_BACKUPS = "postgres-backups"
 
 ARTIFACTS = "mlflow"
 MODELS = "models"
@@ -37,6 +45,7 @@ MLFLOW_LOGIN = "mlflow-login"
 
 ACCESS_KEY = "AWS_ACCESS_KEY_ID"
 SECRET_KEY = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 the key's name, not a password
+REGION_KEY = "AWS_DEFAULT_REGION"
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,36 @@ def minio_user(secrets: Secrets) -> SecretData:
     return SecretData("minio-mlflow", {USER_KEY: secrets.object_store_mlflow_password})
 
 
+def minio_backup(secrets: Secrets) -> SecretData:
+    """Return the password of the user that makes backups, for MinIO's chart."""
+    return SecretData("minio-backup", {USER_KEY: backup_reader(secrets.backup_password)})
+
+
+def backup_reader(password: SecretStr) -> SecretStr:
+    """Return the same password, made of ``secrets.backup_password``."""
+    return derived(password, f"object-store/{BACKUP_USER}")
+
+
+def minio_postgres(secrets: Secrets) -> SecretData:
+    """Return the password of the user by which PostgreSQL archives, for MinIO's chart."""
+    return SecretData("minio-postgres", {USER_KEY: derived(secrets.backup_password, f"object-store/{POSTGRES_USER}")})
+
+
+def postgres_archive(secrets: Secrets) -> SecretData:
+    """Return the same login as CloudNativePG's plugin reads it."""
+    password = derived(secrets.backup_password, f"object-store/{POSTGRES_USER}")
+    return SecretData("postgres-archive", {ACCESS_KEY: POSTGRES_USER, SECRET_KEY: password, REGION_KEY: REGION})
+
+
+def derived(secret: SecretStr, purpose: str) -> SecretStr:
+    """Return a password made of another one: whoever has it learns nothing of that one.
+
+    The logins by which backups are made are of this kind: one password to be written down and kept instead of three.
+    """
+    made = hmac.digest(secret.get_secret_value().encode(), f"inference-cloud {purpose}".encode(), "sha256")
+    return SecretStr(base64.urlsafe_b64encode(made).decode().rstrip("="))
+
+
 def database_owner(secrets: Secrets) -> SecretData:
     """Return the owner of both databases, under the keys that CloudNativePG reads."""
     return SecretData("postgres-owner", {"username": DATABASE_OWNER, "password": secrets.postgres_password})
@@ -101,9 +140,9 @@ def kserve_s3(name: str, user: Leaf, password: Leaf, host: Leaf) -> SecretData:
     return SecretData(name, s3(name, user, password).data, annotations)
 
 
-def conninfo(host: str, port: int, password: str, database: str = DATABASE) -> str:
-    """Return the owner's login to a database, as libpq takes it."""
+def conninfo(host: str, port: int, password: str, database: str = DATABASE, user: str = DATABASE_OWNER) -> str:
+    """Return a login to a database, the owner's unless another is named, as libpq takes it."""
     from psycopg.conninfo import make_conninfo
 
-    made: str = make_conninfo(host=host, port=port, dbname=database, user=DATABASE_OWNER, password=password)
+    made: str = make_conninfo(host=host, port=port, dbname=database, user=user, password=password)
     return made

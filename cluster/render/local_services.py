@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cluster.render import credentials
-from cluster.render.values import minio, mlflow, postgres_cluster
+from cluster.render import credentials, store_users
+from cluster.render.values import minio, mlflow, postgres_backup, postgres_cluster
 from cluster.settings.model import Secrets, Settings
 
 POSTGRES_PORT = 5432
@@ -50,23 +50,31 @@ class Hosts:
 
 @dataclass(frozen=True)
 class Configuration:
-    """``minio``, ``mlflow``: Helm values; ``cluster``, ``auth_database``: CloudNativePG's specs; ``secrets``."""
+    """``minio``, ``mlflow``: Helm values; ``cluster``, ``auth_database``: CloudNativePG's specs; ``archive``: its
+    plugin's, where PostgreSQL archives; ``secrets``.
+    """
 
     minio: Mapping[str, Any]
     mlflow: Mapping[str, Any]
     cluster: Mapping[str, Any]
     auth_database: Mapping[str, Any]
+    archive: Mapping[str, Any] | None
     secrets: Mapping[str, Mapping[str, str]]
 
 
 def configuration(settings: Settings, secrets: Secrets, hosts: Hosts) -> Configuration:
     """Return what the components would make of these settings, were the services at ``hosts``."""
-    root, user, owner = (
-        make(secrets) for make in (credentials.minio_root, credentials.minio_user, credentials.database_owner)
-    )
+    root, owner = credentials.minio_root(secrets), credentials.database_owner(secrets)
+    users = store_users.users(settings, secrets)
     database = credentials.mlflow_database(credentials.DATABASE_OWNER, secrets.postgres_password)
     s3 = credentials.s3("mlflow-s3", credentials.STORE_USER, secrets.object_store_mlflow_password)
     admin = credentials.mlflow_admin(secrets.mlflow_admin_password)
+    archiver = credentials.postgres_archive(secrets)
+    archive = None
+    if settings.backup and store_users.archives(settings):
+        archive = postgres_backup.object_store(settings.backup, endpoint=hosts.store_url, secret=archiver.name)
+    logins = [root, owner, database, s3, admin, *(user.login for user in users)]
+    logins += [archiver] if archive else []
     backends = mlflow.Backends(
         database_host=hosts.database,
         database=credentials.DATABASE,
@@ -81,15 +89,19 @@ def configuration(settings: Settings, secrets: Secrets, hosts: Hosts) -> Configu
         minio=minio.values(
             settings,
             root_secret=root.name,
-            user=credentials.STORE_USER,
-            user_secret=user.name,
-            user_key=credentials.USER_KEY,
-            buckets=credentials.buckets(settings),
+            users=[(user, user.login.name) for user in users],
+            buckets=store_users.buckets(settings),
             claim=minio.CLAIM,
             service_monitors=True,
         ),
         mlflow=mlflow.values(settings, backends, hosts=mlflow.allowed_hosts(hosts.mlflow, mlflow.SERVICE)),
-        cluster=postgres_cluster.cluster(settings, owner_secret=owner.name, storage_class=""),
+        cluster=postgres_cluster.cluster(
+            settings,
+            owner_secret=owner.name,
+            storage_class="",
+            archive=postgres_backup.STORE if archive else None,
+        ),
         auth_database=postgres_cluster.auth_database("postgres"),
-        secrets={each.name: each.plain() for each in (root, user, owner, database, s3, admin)},
+        archive=archive,
+        secrets={each.name: each.plain() for each in logins},
     )

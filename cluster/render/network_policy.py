@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from cluster.render import store_users
 from cluster.render.values import minio, seaweedfs
 from cluster.settings.model import Settings
 
@@ -46,6 +47,7 @@ def edges(settings: Settings) -> tuple[Edge, ...]:
         Edge("mlflow", DATABASE, (5432,), "runs, models and users"),
         Edge("cnpg-system", DATABASE, (8000,), "the operator asks each instance how it does"),
         Edge(DATABASE, DATABASE, (5432, 8000), "replication between instances"),
+        *_archive(settings, store),
         Edge("mlflow", STORE, (store,), "artifacts"),
         Edge(MODELS, STORE, (store,), "models are fetched"),
         Edge(MODELS, "mlflow", (5000,), "models:/ URIs are looked up"),
@@ -87,6 +89,15 @@ def edges(settings: Settings) -> tuple[Edge, ...]:
             )
         ),
         Edge("gpu-operator", "gpu-operator", (), "node feature discovery and the operator's parts"),
+    )
+
+
+def _archive(settings: Settings, store: int) -> tuple[Edge, ...]:
+    if not store_users.archives(settings):
+        return ()
+    return (
+        Edge(DATABASE, STORE, (store,), "PostgreSQL's write-ahead log and base backups"),
+        Edge("cnpg-system", "cnpg-system", (9090,), "the operator asks its backup plugin"),
     )
 
 

@@ -29,6 +29,11 @@ class Inside:
     port: int
     kind: Literal["service", "pod"] = "service"
 
+    @property
+    def host(self) -> str:
+        """Its name with its port, for other pods."""
+        return f"{self.service}.{self.namespace}.svc.cluster.local:{self.port}"
+
     def __str__(self) -> str:
         kind = "svc" if self.kind == "service" else self.kind
         return f"{kind}/{self.service} in {self.namespace}, port {self.port}"

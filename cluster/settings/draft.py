@@ -14,6 +14,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from cluster.settings.model import (
+    Backup,
     Database,
     Gpu,
     GpuOperator,
@@ -87,6 +88,7 @@ class Draft:
     database: Part[Database] | None
     monitoring: Part[Monitoring] | None
     transfer: Part[Transfer] | None
+    backup: Part[Backup] | None
     hpc: Part[Hpc] | None
     secrets: Part[Secrets] | None
 
@@ -157,10 +159,11 @@ _SINGLE: Mapping[str, type[Section]] = {
     "database": Database,
     "monitoring": Monitoring,
     "transfer": Transfer,
+    "backup": Backup,
     "hpc": Hpc,
     "secrets": Secrets,
 }
-_OPTIONAL = {"transfer", "hpc", "secrets"}
+_OPTIONAL = {"transfer", "backup", "hpc", "secrets"}
 
 
 def _single(key: str, raw: Mapping[str, object]) -> Any:

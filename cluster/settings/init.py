@@ -63,7 +63,7 @@ def missing_secrets(raw: Mapping[str, object]) -> list[str]:
     """Return the names of the secrets that the sections of a stack do not have."""
     there = raw.get("secrets")
     have = there if isinstance(there, Mapping) else {}
-    return [name for name in Secrets.model_fields if have.get(name) is None]
+    return [name for name in Secrets.made() if have.get(name) is None]
 
 
 def make_password() -> str:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from cluster.settings.sections.backup import Backup
 from cluster.settings.sections.base import NAMESPACE, Section
 from cluster.settings.sections.hosts import Access, Host, Images, Network, Pool, Reserve
 from cluster.settings.sections.hpc import Hpc
@@ -29,6 +30,7 @@ from cluster.settings.sections.services import (
 __all__ = [
     "NAMESPACE",
     "Access",
+    "Backup",
     "Charts",
     "Container",
     "CpuVariant",
@@ -74,6 +76,7 @@ class Settings(Section):
     monitoring: Monitoring = Monitoring()
     models: tuple[Model, ...] = ()
     transfer: Transfer | None = None
+    backup: Backup | None = None
     hpc: Hpc | None = None
     state: Annotated[str, Field(description="path of the GPU lease file, relative to the project")] = (
         ".cloud/state.json"

@@ -51,6 +51,11 @@ PATTERNS: Mapping[tuple[str, str], tuple[str, str]] = {
     ),
     ("Transfer", "endpoint"): ("is not a URL", "write for example https://s3.models.internal:30443"),
     ("Transfer", "mlflow"): ("is not a URL", "write for example https://mlflow.models.internal:30443"),
+    ("Backup", "place"): (
+        "is neither an absolute path nor an S3 address",
+        "write for example /mnt/nas/inference-cloud, or s3:https://s3.example.org/bucket/inference-cloud",
+    ),
+    ("Backup", "ca_file"): ("is not an absolute path", "write for example /etc/ssl/certs/site.pem"),
     ("Transfer", "ca_file"): ("is not an absolute path", "write for example /etc/ssl/certs/site.pem"),
 }
 """(section, field) -> reason and remedy, where the value does not have the field's form."""
@@ -80,6 +85,11 @@ REQUIRED: Mapping[tuple[str, str], tuple[str, str]] = {
     ("Secrets", "postgres_password"): _SECRET,
     ("Secrets", "mlflow_admin_password"): _SECRET,
     ("Secrets", "grafana_admin_password"): _SECRET,
+    ("Secrets", "backup_password"): _SECRET,
+    ("Backup", "place"): (
+        "is missing",
+        "write a folder outside this host, for example place: /mnt/nas/inference-cloud",
+    ),
 }
 """(section, field) -> reason and remedy, where a required field is left out."""
 

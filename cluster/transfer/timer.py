@@ -1,89 +1,86 @@
-"""The text of the timer that runs the transfer: two systemd units and a file of logins. Pure."""
+"""The transfer's timer: what it runs, and the logins that go with it.
+
+Told: SOURCE, BUCKET; logins under the names that their clients read (AWS_..., MLFLOW_...); CA_FILE, or KUBECONFIG to
+fetch the cluster's own.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+import base64
+import binascii
+import shutil
+import subprocess
 from pathlib import Path
 
-from cluster.transfer.calendar import on_calendar
+from cluster.timers.install import InstallError, write
+from cluster.timers.task import Task, Told
+from cluster.timers.timer import Timer
 
-MARK = "# made by inference-cloud; pulumi destroy takes it away"
-"""First line of each unit: one without it is not ours, and neither written over nor removed."""
-
-
-@dataclass(frozen=True)
-class Timer:
-    """What runs when: ``cloudctl models sync`` of a stack, in the project folder, by its Python, by a cron line."""
-
-    stack: str
-    project: Path
-    python: Path
-    source: str
-    bucket: str
-    schedule: str
-
-    @property
-    def name(self) -> str:
-        """Of both units, without their endings."""
-        return f"inference-cloud-transfer-{self.stack}"
-
-    @property
-    def environment_file(self) -> Path:
-        """The logins, readable by their owner only."""
-        return self.project / ".cloud" / self.stack / "transfer.env"
+LOGINS = (
+    *("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"),
+    *("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"),
+)
+_CA_NAMES = ("AWS_CA_BUNDLE", "MLFLOW_TRACKING_SERVER_CERT_PATH")
 
 
-def units(timer: Timer) -> dict[str, str]:
-    """Return file name -> text of the service and of its timer. Raises ValueError for a line that is no cron line."""
-    words = ("-m", "cloudctl", "models", "sync", timer.source, "--stack", timer.stack, "--bucket", timer.bucket)
-    service = f"""\
-{MARK}
-[Unit]
-Description=New models of stack {_plain(timer.stack)} into the object store
-Wants=network-online.target
-After=network-online.target
-
-[Service]
-Type=oneshot
-WorkingDirectory={_plain(str(timer.project))}
-EnvironmentFile={_plain(str(timer.environment_file))}
-ExecStart={" ".join(_quoted(each) for each in (str(timer.python), *words))}
-Nice=10
-UMask=0077
-NoNewPrivileges=yes
-"""
-    clock = f"""\
-{MARK}
-[Unit]
-Description=When new models of stack {_plain(timer.stack)} go into the object store
-
-[Timer]
-OnCalendar={on_calendar(timer.schedule)}
-Persistent=true
-
-[Install]
-WantedBy=timers.target
-"""
-    return {f"{timer.name}.service": service, f"{timer.name}.timer": clock}
+def timer(told: Told, project: Path, python: Path) -> Timer:
+    """Return the timer that is told."""
+    stack, source, bucket = told["STACK"], told.get("SOURCE", ""), told.get("BUCKET", "")
+    return Timer(
+        task="transfer",
+        stack=stack,
+        project=project,
+        python=python,
+        words=("models", "sync", source, "--stack", stack, "--bucket", bucket),
+        schedule=told["SCHEDULE"],
+        what=f"New models of stack {stack} into the object store",
+        when=f"When new models of stack {stack} go into the object store",
+    )
 
 
-def environment(variables: Mapping[str, str]) -> str:
-    """Return the file of logins as systemd reads it. Raises ValueError for a value of several lines."""
-    lines = []
-    for name, value in sorted(variables.items()):
-        if "\n" in value or "\0" in value:
-            raise ValueError(f"{name} has several lines")
-        escaped = re.sub(r'([\\"$`])', r"\\\1", value)
-        lines.append(f'{name}="{escaped}"\n')
-    return "".join(lines)
+def _variables(told: Told, timer: Timer) -> dict[str, str]:
+    logins = {name: told[name] for name in LOGINS if told.get(name)}
+    authority = _authority(told, timer)
+    return logins | (dict.fromkeys(_CA_NAMES, authority) if authority else {})
 
 
-def _plain(text: str) -> str:
-    return text.replace("%", "%%")
+def _authority(told: Told, timer: Timer) -> str | None:
+    """Return the file of the authority that signed the services' certificates; None where they have none."""
+    if told.get("CA_FILE"):
+        if not Path(told["CA_FILE"]).is_file():
+            raise InstallError(f"transfer.ca_file: {told['CA_FILE']} is not there; name a file of certificates")
+        return told["CA_FILE"]
+    addresses = (told.get("AWS_ENDPOINT_URL", ""), told.get("MLFLOW_TRACKING_URI", ""))
+    if not any(each.startswith("https:") for each in addresses) or not told.get("KUBECONFIG"):
+        return None
+    words = ("get", "secret", "cluster-ca", "--namespace", "cert-manager", "--output", r"jsonpath={.data.ca\.crt}")
+    remedy = "install kubectl here, or fetch the cluster's CA yourself and name its file: transfer.ca_file"
+    if shutil.which("kubectl") is None:
+        raise InstallError(f"the cluster's CA cannot be fetched: there is no kubectl on PATH; {remedy}")
+    done = subprocess.run(
+        ["kubectl", "--kubeconfig", told["KUBECONFIG"], "--request-timeout=30s", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    try:
+        text = base64.b64decode(done.stdout, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        text = ""
+    if done.returncode != 0 or "BEGIN CERTIFICATE" not in text:
+        raise InstallError(f"the cluster's CA cannot be fetched: {done.stderr.strip() or 'it is empty'}; {remedy}")
+    fetched = _fetched(timer)
+    write(fetched, text, 0o644)
+    return str(fetched)
 
 
-def _quoted(word: str) -> str:
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + escaped.replace("%", "%%").replace("$", "$$") + '"'
+def _fetched(timer: Timer) -> Path:
+    return timer.environment_file.with_name("ca.crt")
+
+
+TASK = Task(
+    timer,
+    _variables,
+    about=lambda told: f"from {told['SOURCE']} to bucket {told['BUCKET']}",
+    files=lambda timer: (_fetched(timer),),
+)

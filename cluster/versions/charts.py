@@ -20,6 +20,9 @@ CHARTS: Mapping[str, Chart] = {
         Chart("kube-prometheus-stack", "oci://ghcr.io/prometheus-community/charts", "88.5.3"),
         # renovate: datasource=helm registryUrl=https://cloudnative-pg.github.io/charts depName=cloudnative-pg
         Chart("cloudnative-pg", "https://cloudnative-pg.github.io/charts", "0.29.0"),
+        # Its app is v0.13.0, which CloudNativePG 1.26 and later take; the images are pinned beside the operator's.
+        # renovate: datasource=helm registryUrl=https://cloudnative-pg.github.io/charts depName=plugin-barman-cloud
+        Chart("plugin-barman-cloud", "https://cloudnative-pg.github.io/charts", "0.7.0"),
         # renovate: datasource=helm registryUrl=https://charts.min.io depName=minio
         Chart("minio", "https://charts.min.io", "5.4.0"),
         # renovate: datasource=helm registryUrl=https://seaweedfs.github.io/seaweedfs/helm depName=seaweedfs

@@ -41,6 +41,10 @@ IMAGES: Mapping[str, str] = {
     # renovate: datasource=docker
     "postgresql": "ghcr.io/cloudnative-pg/postgresql:17.6-system-trixie",
     # renovate: datasource=docker
+    "plugin-barman-cloud": "ghcr.io/cloudnative-pg/plugin-barman-cloud:v0.13.0",
+    # renovate: datasource=docker
+    "plugin-barman-cloud-sidecar": "ghcr.io/cloudnative-pg/plugin-barman-cloud-sidecar:v0.13.0",
+    # renovate: datasource=docker
     "mlflow": "docker.io/burakince/mlflow:3.15.1",
     # renovate: datasource=docker
     "busybox": "docker.io/library/busybox:1.38.0",

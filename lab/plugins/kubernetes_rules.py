@@ -133,6 +133,11 @@ CHART_CRDS: dict[str, ChartCrds] = {
         ("crds.create", True),
         kept=True,
     ),
+    "plugin-barman-cloud": ChartCrds(
+        _of("barmancloud.cnpg.io", "ObjectStore"),
+        ("crds.create", True),
+        needs=_of("cert-manager.io", "Certificate", "Issuer"),
+    ),
     "minio": ChartCrds(),
     "seaweedfs": ChartCrds(),
     "mlflow": ChartCrds(),

@@ -20,6 +20,7 @@ MINIO_MODULE = HERE / "minio"
 COMPOSE_MODULE = HERE / "compose_check"
 MINIO_PACKAGE = "github.com/minio/minio"
 REQUIREMENTS = HERE.parent.parent / "requirements-services.txt"
+OVERRIDES = HERE / "overrides.txt"
 DEBIAN_POSTGRES = Path("/usr/lib/postgresql")
 """Debian keeps the server's programs out of PATH, a folder for each major version."""
 
@@ -81,7 +82,7 @@ def minio() -> Path:
 def python() -> Path:
     """Return the Python of the environment in requirements-services.txt, made where needed. Raises NotHadError."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return _made(cache.folder_of(REQUIREMENTS, words=f"services {version}"), "bin/python", _make_environment)
+    return _made(cache.folder_of(REQUIREMENTS, OVERRIDES, words=f"services {version}"), "bin/python", _make_environment)
 
 
 def compose_check() -> Path:
@@ -123,9 +124,10 @@ def _make_environment(folder: Path) -> None:
     log.write_bytes(b"")
     say("making the servers' Python environment (usually half a minute, once)")
     with cache.whole(folder) as making:
+        wanted = ("-r", str(REQUIREMENTS), "--override", str(OVERRIDES))
         steps = (
             [uv, "venv", "--quiet", "--relocatable", "--python", sys.executable, str(making)],
-            [uv, "pip", "install", "--quiet", "--python", str(making / "bin/python"), "-r", str(REQUIREMENTS)],
+            [uv, "pip", "install", "--quiet", "--python", str(making / "bin/python"), *wanted],
         )
         for step in steps:
             if run("servers' Python environment", step, log=log) != 0:

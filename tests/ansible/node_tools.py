@@ -228,6 +228,7 @@ def kubeadm(words: list[str]) -> None:
         "reset": kubeadm_reset,
         "token": kubeadm_token,
         "upgrade": kubeadm_upgrade,
+        "certs": kubeadm_certs,
     }
     actions[words[0]](words[1:])
 
@@ -399,6 +400,14 @@ def kubeadm_reset(words: list[str]) -> None:
         state["etcd"] = [name for name in state["etcd"] if name != me()]
 
 
+def kubeadm_certs(words: list[str]) -> None:
+    if words != ["renew", "all"]:
+        raise RefusedError(f"invalid subcommand {' '.join(words)}")
+    if not (ETC / "pki/ca.crt").exists():
+        raise RefusedError("failed to load existing CA: open /etc/kubernetes/pki/ca.crt: no such file or directory")
+    put(ETC / "renewed")
+
+
 def kubeadm_upgrade(words: list[str]) -> None:
     with cluster() as state:
         if words[0] == "apply":
@@ -426,6 +435,11 @@ def k3s(words: list[str]) -> None:
         if not Path("/etc/rancher/k3s/k3s.yaml").exists():
             raise RefusedError("open /etc/rancher/k3s/k3s.yaml: no such file or directory")
         kubectl(words[1:])
+    elif words == ["certificate", "rotate"]:
+        with cluster() as state:
+            state["calls"].append([me(), "k3s", *words])
+        if any(units().get(unit, {}).get("active") for unit in ("k3s", "k3s-agent")):
+            raise RefusedError("k3s is running: stop it, then rotate")
     elif words == ["--version"]:
         print(f"k3s version {VERSION} (0123abcd)\ngo version go1.24.11")
 

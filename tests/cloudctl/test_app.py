@@ -60,6 +60,8 @@ def test_the_commands_are_those_of_the_requirement() -> None:
             "recover",
             "report",
             "explain",
+            "backup",
+            "certs",
         )
     }
 

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import socket
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from cloudctl import live
+from cloudctl.certificates import Certificates
 from cluster import phases
+from cluster.certificates.model import Certificate
 from lab import workspace
 from lab.workspace import Workspace
 from tests.cloudctl import states
@@ -36,6 +39,9 @@ SCHEMA = {
         "answers",
         "endpoints",
         "problems",
+        "certificates",
+        "backup",
+        "remarks",
     ],
     "properties": {
         "stack": {"type": "string"},
@@ -113,6 +119,40 @@ SCHEMA = {
         },
         "endpoints": {"type": "array", "items": {"required": ["name", "address"], "additionalProperties": False}},
         "problems": {"type": "array", "items": {"type": "string"}},
+        "certificates": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["where", "name", "kind", "subject", "ends", "days", "state", "reason", "remedy"],
+                "properties": {
+                    "kind": {"enum": ["kubernetes", "authority", "kubeconfig", "cert-manager", "served"]},
+                    "ends": TEXT,
+                    "days": {"type": ["integer", "null"]},
+                    "state": {"enum": ["valid", "ends soon", "expired", "unknown"]},
+                    **{key: {"type": "string"} for key in ("where", "name", "subject", "reason", "remedy")},
+                },
+            },
+        },
+        "backup": {
+            "type": ["object", "null"],
+            "additionalProperties": False,
+            "required": ["place", "last", "ok", "late"],
+            "properties": {
+                "place": {"type": "string"},
+                "last": TEXT,
+                "ok": {"type": ["boolean", "null"]},
+                "late": {"type": "array", "items": {"type": "string"}},
+            },
+        },
+        "remarks": {
+            "type": "array",
+            "items": {
+                "required": ["message", "remedy"],
+                "additionalProperties": False,
+                "properties": {"message": {}, "remedy": {}},
+            },
+        },
     },
 }
 for _part in ("nodes", "services"):
@@ -377,3 +417,40 @@ def test_lab_looks_at_the_rehearsal_with_its_own_backend(
     (project.folder / "Pulumi.prod.yaml").rename(home / "prod" / "Pulumi.prod.yaml")
     assert json.loads(cloudctl("status", "--lab", "--stack", "prod", "--json").stdout)["healthy"] is True
     assert project.environments()[-1].startswith(f"file://{home / 'state'}?")
+
+
+def test_how_backups_stand_is_told_from_what_was_last_done_here(project: Project, cloudctl: Run) -> None:
+    project.state(states.whole())
+    project.facts(running())
+    assert ask(cloudctl, 0)["remarks"][0]["message"].startswith("nothing of this stack is backed up")
+    project.settings({**SETTINGS, "inference-cloud:backup": {"place": "/mnt/nas/x", "parts": ["state", "leases"]}})
+    data = ask(cloudctl, 0)
+    assert data["remarks"] == []
+    assert data["backup"] == {"place": "/mnt/nas/x", "last": None, "ok": None, "late": ["state", "leases"]}
+    folder = project.folder / ".cloud/prod/backup"
+    folder.mkdir(parents=True)
+    told = {"run": "20200101T023000Z", "ok": True, "place": "/mnt/nas/x", "kept": {"state": "20200101T023000Z"}}
+    (folder / "last.json").write_text(json.dumps(told))
+    assert ask(cloudctl, 0)["backup"]["late"] == ["state"]
+    shown = cloudctl("status", "--stack", "prod").stdout
+    assert "backups into /mnt/nas/x: last 2020-01-01T02:30:00+00:00" in shown and "late: state" in shown
+
+
+def test_a_certificate_that_has_ended_is_not_healthy(
+    project: Project, cloudctl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.state(states.whole())
+    project.facts(running())
+
+    left = [0]
+
+    def quickly(self: Certificates) -> list[Certificate]:
+        ends = datetime.now(UTC) + timedelta(days=left[0])
+        return [Certificate("control-1", "API server", "kubernetes", ends, "kube-apiserver")]
+
+    monkeypatch.setattr(Certificates, "quickly", quickly)
+    for days, code, said in ((200, 0, ""), (10, 0, "ends in 9 days; cloudctl certs renew"), (-1, 1, "ended on")):
+        left[0] = days
+        data = ask(cloudctl, code)
+        assert said in " ".join(data["problems"])
+        assert bool(data["problems"]) == bool(said)

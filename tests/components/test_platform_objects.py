@@ -38,7 +38,8 @@ def test_passwords_are_secret_wherever_they_go(engine: str) -> None:
     hidden = json.dumps(
         [item.value for each in made.plan.of_type("kubernetes:core/v1:Secret") for item in _secrets(each.inputs)]
     )
-    assert [password for password in PASSWORDS.values() if password not in hidden] == []
+    # that of the backups goes to their timer; what the cluster gets is only made of it
+    assert [password for password in PASSWORDS.values() if password not in hidden] == [PASSWORDS["backup_password"]]
 
 
 def _secrets(value: Any) -> list[Secret]:
@@ -91,7 +92,7 @@ def test_minios_pods_fit_the_level_of_their_namespace_and_seaweedfs_starts_as_ro
 def test_a_site_without_internet_gets_every_chart_and_image_from_its_mirrors() -> None:
     made = make(charts={"source": "oci://registry.site:5000/charts"}, registry={"mirror": MIRROR})
     releases = made.plan.of_type(RELEASE)
-    assert len(releases) == 11
+    assert len(releases) == 12
     for each in releases:
         assert each.inputs["chart"].startswith("oci://registry.site:5000/charts/"), each.name
         assert "repositoryOpts" not in each.inputs, each.name
@@ -293,9 +294,45 @@ def test_the_transfer_is_a_timer_with_its_logins_and_a_way_into_the_store() -> N
     assert told["MLFLOW_TRACKING_URI"] == "https://mlflow.models.internal:30443"
     assert told["AWS_SECRET_ACCESS_KEY"] == Secret(PASSWORDS["object_store_mlflow_password"])
     assert told["MLFLOW_TRACKING_PASSWORD"] == Secret(PASSWORDS["mlflow_admin_password"])
-    assert timer["delete"].endswith("cluster.transfer.install down")
+    assert timer["delete"].endswith("cluster.timers down transfer")
     buckets = one(made, "Release", "minio").inputs["values"]["buckets"]
-    assert [bucket["name"] for bucket in buckets] == ["mlflow", "trained"]
+    assert [bucket["name"] for bucket in buckets] == ["mlflow", "trained", "postgres-backups"]
+
+
+def test_backups_are_a_timer_with_one_password_and_an_archive_of_the_database() -> None:
+    made = everything()
+    timer = one(made, "Command", "backup-timer").inputs
+    told = timer["environment"]
+    assert (told["PLACE"], told["SCHEDULE"]) == ("/mnt/nas/inference-cloud", "30 2 * * *")
+    assert told["BACKUP_PASSWORD"] == Secret(PASSWORDS["backup_password"])
+    assert "BACKUP_PLACE_SECRET_KEY" not in told
+    assert timer["create"].endswith("cluster.timers up backup")
+    login = one(made, "Secret", "postgres-archive").inputs
+    store = one(made, "ObjectStore", "postgres-archive").inputs["spec"]["configuration"]
+    for reference in store["s3Credentials"].values():
+        assert reference["name"] == login["metadata"]["name"]
+        assert reference["key"] in login["stringData"].value
+    assert store["endpointURL"] == "http://minio.object-store.svc.cluster.local:9000"
+    cluster = one(made, "Cluster", "postgres").inputs["spec"]
+    named = cluster["plugins"][0]["parameters"]["barmanObjectName"]
+    assert named == one(made, "ObjectStore", "postgres-archive").inputs["metadata"]["name"]
+    assert one(made, "ScheduledBackup", "postgres-base-backups").inputs["spec"]["cluster"]["name"] == "postgres"
+    plugin, operator = (one(made, "Release", name).inputs for name in ("plugin-barman-cloud", "cloudnative-pg"))
+    assert plugin["namespace"] == operator["namespace"]  # it has to lie there
+
+
+def test_a_place_on_s3_brings_its_own_password() -> None:
+    wish = {"place": "s3:https://s3.lan/b/x", "access_key": "me"}
+    made = make(backup=wish, secrets=PASSWORDS | {"backup_place_secret_key": "hush-place"})
+    told = one(made, "Command", "backup-timer").inputs["environment"]
+    assert told["BACKUP_PLACE_SECRET_KEY"] == Secret("hush-place")
+
+
+def test_without_backups_there_is_nothing_of_them() -> None:
+    made = make(backup=None)
+    names = {each.name for each in made.plan.resources.values()}
+    assert not names & {"backup", "backup-timer", "plugin-barman-cloud", "postgres-archive", "postgres-base-backups"}
+    assert "plugins" not in one(made, "Cluster", "postgres").inputs["spec"]
 
 
 def test_prometheus_asks_mlflow_by_a_name_that_it_answers_to() -> None:

@@ -50,11 +50,12 @@ def _build(monkeypatch: pytest.MonkeyPatch, folder: Path, pages: list[Page]) -> 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site with pages that are to come, built with warnings as errors."""
-    index = runbooks.page(ADDED[1:])
+    there = [each for each in all_pages() if each.path != "runbooks/README.md"]
+    index = runbooks.page([each for each in [*there, *ADDED] if each.path.startswith("runbooks/")])
     assert index
     folder = tmp_path_factory.mktemp("site")
     with pytest.MonkeyPatch.context() as patch:
-        return _build(patch, folder, [*all_pages(), *ADDED, index])
+        return _build(patch, folder, [*there, *ADDED, index])
 
 
 def test_pages_that_are_to_come_build_and_are_found(site: Path) -> None:

@@ -12,6 +12,7 @@ PASSWORDS = {
     "postgres_password": "hush-postgres",
     "mlflow_admin_password": "hush-mlflow",
     "grafana_admin_password": "hush-grafana",
+    "backup_password": "hush-backup",
 }
 
 
@@ -23,7 +24,9 @@ def machine(name: str, role: str, last: int, gpus: int = 0) -> dict[str, Any]:
 
 
 def raw(**changes: Any) -> dict[str, Any]:
-    """Return the sections of a stack with GPUs, two models, transfer and federation; ``changes`` replace sections."""
+    """Return the sections of a stack with all of them: GPUs, two models, transfer, backups, federation; ``changes``
+    replace sections.
+    """
     return {
         "hosts": [{"name": "workstation"}],
         "machines": [machine("control-1", "control-plane", 11), machine("gpu-1", "gpu-worker", 31, gpus=2)],
@@ -32,6 +35,7 @@ def raw(**changes: Any) -> dict[str, Any]:
             {"name": "classifier", "uri": "models:/classifier/3", "version": "3", "runtime": "mlflow", "cores": 2},
         ],
         "transfer": {"source": "/beegfs/models"},
+        "backup": {"place": "/mnt/nas/inference-cloud"},
         "monitoring": {"federate": "prometheus.hpc.internal:9090"},
         "hpc": {"name": "slurm"},
         "secrets": PASSWORDS,

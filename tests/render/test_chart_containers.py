@@ -36,11 +36,22 @@ def test_minio_gets_its_root_user_from_the_secret() -> None:
 
 
 def test_the_policy_names_both_buckets_and_lets_nobody_make_or_remove_one() -> None:
-    (statements,) = (policy["Statement"] for policy in chart_containers.minio_policies(wanted().minio).values())
+    statements = chart_containers.minio_policies(wanted().minio)["mlops"]["Statement"]
     resources = {resource for statement in statements for resource in statement["Resource"]}
     assert resources == {f"arn:aws:s3:::{name}" for bucket in ("mlflow", "models") for name in (bucket, f"{bucket}/*")}
     actions = {action for statement in statements for action in statement["Action"]}
     assert not actions & {"s3:*", "s3:CreateBucket", "s3:DeleteBucket", "s3:PutBucketPolicy"}
+
+
+def test_who_makes_backups_reads_every_bucket_and_writes_to_scratch_ones_only() -> None:
+    statements = chart_containers.minio_policies(wanted().minio)["backup"]["Statement"]
+    reads, writes = (
+        {resource for each in statements if (action in each["Action"]) for resource in each["Resource"]}
+        for action in ("s3:GetObject", "s3:PutObject")
+    )
+    assert writes == {"arn:aws:s3:::rehearsal-*/*"}
+    buckets = [bucket["name"] for bucket in wanted().minio["buckets"]]
+    assert reads - writes == {f"arn:aws:s3:::{bucket}/*" for bucket in buckets}
 
 
 def test_mlflow_gets_database_store_and_names_from_values_and_secrets() -> None:

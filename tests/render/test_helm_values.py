@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from pydantic import SecretStr
 
+from cluster.render import store_users
 from cluster.render.values import (
     cert_manager,
     cloudnative_pg,
@@ -20,14 +23,18 @@ from cluster.render.values import (
     kube_prometheus_stack,
     minio,
     mlflow,
+    plugin_barman_cloud,
+    postgres_backup,
+    postgres_cluster,
     seaweedfs,
 )
-from cluster.settings.model import Settings
+from cluster.settings.model import Secrets, Settings
 from cluster.versions import DRIVER_DEFAULT
 from tests.render.stacks import PASSWORDS, settings
 
 GOLDEN = Path(__file__).parent / "golden-values"
 MIRROR = "registry.site:5000/cloud"
+SECRETS = Secrets(**{name: SecretStr(value) for name, value in PASSWORDS.items()})
 
 BACKENDS = mlflow.Backends(
     database_host="postgres-rw.database.svc",
@@ -58,18 +65,17 @@ RELEASES: dict[str, Callable[[Settings], dict[str, Any]]] = {
     "minio": lambda s: minio.values(
         s,
         root_secret="minio-root",
-        user="mlflow",
-        user_secret="minio-mlflow",
-        user_key="password",
-        buckets=("mlflow", "models"),
+        users=[(user, user.login.name) for user in store_users.users(s, SECRETS)],
+        buckets=store_users.buckets(s),
         claim="data",
         service_monitors=True,
     ),
     "mlflow": lambda s: mlflow.values(s, BACKENDS, hosts=["mlflow.models.internal"]),
+    "plugin-barman-cloud": plugin_barman_cloud.values,
     "seaweedfs": lambda s: seaweedfs.values(
         s,
         config_secret="seaweedfs-identities",
-        buckets=("mlflow", "models"),
+        buckets=store_users.buckets(s),
         claim="data",
         service_monitors=True,
     ),
@@ -145,11 +151,70 @@ def test_nobody_but_the_rollout_changes_drivers(registry: dict[str, Any]) -> Non
 
 
 def test_seaweedfs_users_see_their_buckets_only() -> None:
-    text = seaweedfs.identities(("root", "a"), {"mlflow": "b"}, ("mlflow",))
-    root, user = yaml.safe_load(text)["identities"]
+    text = seaweedfs.identities(("root", "a"), store_users.users(settings(), SECRETS))
+    root, *users = yaml.safe_load(text)["identities"]
     assert "Admin" in root["actions"]
-    assert user["credentials"] == [{"accessKey": "mlflow", "secretKey": "b"}]
-    assert all(action.endswith(":mlflow") for action in user["actions"])
+    mlflow_user, reader, archiver = users
+    assert mlflow_user["credentials"] == [{"accessKey": "mlflow", "secretKey": "hush-store-mlflow"}]
+    assert all(action.endswith((":mlflow", ":models")) for action in mlflow_user["actions"])
+    assert {action.partition(":")[0] for action in reader["actions"] if ":rehearsal-" not in action} == {"Read", "List"}
+    assert [action for action in reader["actions"] if ":rehearsal-" in action] == ["Admin:rehearsal-*"]
+    assert all(action.endswith(":postgres-backups") for action in archiver["actions"])
+
+
+def test_without_backups_nobody_has_a_login_for_them() -> None:
+    bare = settings(backup=None)
+    assert [user.name for user in store_users.users(bare, SECRETS)] == ["mlflow"]
+    assert store_users.buckets(bare) == ("mlflow", "models")
+    no_log = settings(backup={"place": "/x", "postgres": {"wal": False}})
+    assert [user.name for user in store_users.users(no_log, SECRETS)] == ["mlflow", "backup"]
+    assert store_users.buckets(no_log) == ("mlflow", "models")
+
+
+def test_the_logins_of_backups_are_made_of_one_password_and_do_not_tell_it() -> None:
+    users = {user.name: user.login.plain()["password"] for user in store_users.users(settings(), SECRETS)}
+    assert len(set(users.values())) == len(users)
+    other = SECRETS.model_copy(update={"backup_password": SecretStr("hush-backup-2")})
+    changed = {user.name: user.login.plain()["password"] for user in store_users.users(settings(), other)}
+    assert {name for name in users if users[name] != changed[name]} == {"backup", "postgres-backups"}
+    for value in users.values():
+        assert "hush-backup" not in value and not set(value) & set("/+=")
+
+
+def test_postgres_archives_into_its_own_bucket_by_the_plugin() -> None:
+    wanted = settings(
+        backup={"place": "/x", "postgres": {"schedule": "5 1 * * sun", "keep_days": 14, "archive": "second"}}
+    )
+    assert wanted.backup is not None
+    cluster = postgres_cluster.cluster(wanted, owner_secret="o", storage_class="c", archive=postgres_backup.STORE)
+    plugin = "barman-cloud.cloudnative-pg.io"
+    assert cluster["plugins"] == [
+        {"name": plugin, "isWALArchiver": True, "parameters": {"barmanObjectName": "archive", "serverName": "second"}}
+    ]
+    store = postgres_backup.object_store(wanted.backup, endpoint="http://s3:9000", secret="login")
+    assert store["configuration"]["destinationPath"] == "s3://postgres-backups/"
+    assert store["configuration"]["s3Credentials"]["secretAccessKey"] == {
+        "name": "login",
+        "key": "AWS_SECRET_ACCESS_KEY",
+    }
+    assert "serverName" not in store["configuration"]  # the plugin's CRD forbids it
+    assert store["retentionPolicy"] == "14d"
+    scheduled = postgres_backup.scheduled(wanted.backup, "postgres")
+    assert (scheduled["schedule"], scheduled["method"]) == ("0 5 1 * * 0", "plugin")
+    assert "plugins" not in postgres_cluster.cluster(wanted, owner_secret="o", storage_class="c")
+
+
+def test_a_recovered_cluster_reads_the_living_ones_archive_and_writes_into_none() -> None:
+    moment = datetime(2026, 11, 29, 14, 5, tzinfo=UTC)
+    spec = postgres_backup.recovered(settings(), moment, "first")["spec"]
+    assert spec["bootstrap"]["recovery"] == {
+        "source": "living",
+        "recoveryTarget": {"targetTime": "2026-11-29T14:05:00+00:00"},
+    }
+    (source,) = spec["externalClusters"]
+    assert source["plugin"]["parameters"] == {"barmanObjectName": "archive", "serverName": "first"}
+    assert "plugins" not in spec
+    assert postgres_backup.recovered(settings(), None, "first")["spec"]["bootstrap"]["recovery"] == {"source": "living"}
 
 
 def test_the_toolkit_of_k3s_configures_the_containerd_that_k3s_has() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cluster.settings.load import from_file
+from cluster.settings.model import Backup
 from lab.services.problems import ServicesError
 from lab.services.processes import Processes
 from lab.services.servers import servers
@@ -20,14 +21,17 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """Services configured by the settings of the stack dev, with passwords of their own; ended with the session."""
+    """Services configured by the settings of the stack dev with backups, and passwords of their own; ended with the
+    session.
+    """
     try:
         programs = servers()
     except ServicesError as reason:
         pytest.skip(f"no services here: {reason}")
     folder = new_folder()
     processes = Processes(folder / "logs")
-    made = Stack(from_file(ROOT / "Pulumi.dev.yaml"), new_secrets(), programs, folder, free_hosts(), processes)
+    settings = from_file(ROOT / "Pulumi.dev.yaml").model_copy(update={"backup": Backup(place=str(folder / "backups"))})
+    made = Stack(settings, new_secrets(), programs, folder, free_hosts(), processes)
     # what belongs to whoever runs the tests must not reach into them
     taken = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(("AWS_", "MLFLOW_", "PG"))}
     made.up()

@@ -23,6 +23,7 @@ GOOD_SECRETS = {
         "postgres_password",
         "mlflow_admin_password",
         "grafana_admin_password",
+        "backup_password",
     )
 }
 

@@ -23,7 +23,7 @@ from cluster.settings.model import NAMESPACE, Secrets
 from lab.workspace import toolchain_bin
 from tests.settings.settings_examples import ROOT, put
 
-NAMES = list(Secrets.model_fields)
+NAMES = list(Secrets.made())
 
 
 @dataclass

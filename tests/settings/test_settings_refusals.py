@@ -716,6 +716,58 @@ PROD: list[tuple[str, list[Change], list[str]]] = [
             " example '17 * * * *'"
         ],
     ),
+    (
+        "backups without a place",
+        [put("backup", {})],
+        ["backup.place: is missing; write a folder outside this host, for example place: /mnt/nas/inference-cloud"],
+    ),
+    (
+        "a place that is neither folder nor S3",
+        [put("backup.place", "nas:/cloud")],
+        [
+            "backup.place: 'nas:/cloud' is neither an absolute path nor an S3 address; write for example"
+            " /mnt/nas/inference-cloud, or s3:https://s3.example.org/bucket/inference-cloud"
+        ],
+    ),
+    (
+        "the root as a place",
+        [put("backup.place", "//")],
+        ["backup.place: '//' is the root of the file system; name a folder in it"],
+    ),
+    (
+        "an S3 place and nobody to log in",
+        [put("backup.place", "s3:https://s3.lan/b/x")],
+        [
+            "backup.access_key: is missing, which an S3 place needs; write who logs in there, and: pulumi config set"
+            " --secret --path secrets.backup_place_secret_key"
+        ],
+    ),
+    (
+        "a login for a folder",
+        [put("backup.access_key", "me")],
+        ["backup.access_key: 'me' is only for an S3 place, this is a folder; take it out"],
+    ),
+    (
+        "all that is wrong with backups at once",
+        [
+            put("backup", {"place": "/mnt/nas", "schedule": "@nightly", "keep": {"daily": 0}}),
+            put("backup.parts", ["etcd", "etcd"]),
+            put("backup.postgres", {"schedule": "0 0 1 * mon"}),
+        ],
+        [
+            "backup.keep.daily: 0 is less than 1; write 1 or more",
+            "backup.schedule: '@nightly' is not a cron line; write five fields: minute, hour, day, month, weekday; for"
+            " example '17 * * * *'",
+            "backup.postgres.schedule: '0 0 1 * mon' names days of the month and of the week at once, which a timer"
+            " cannot do; write five fields: minute, hour, day, month, weekday; for example '17 * * * *'",
+            "backup.parts: 'etcd' is named twice; name each part once",
+        ],
+    ),
+    (
+        "a part that nobody knows",
+        [put("backup.parts", ["etcd", "disks"])],
+        ["backup.parts[1]: 'disks' is not one of etcd, postgres, state, leases, buckets; write one of these"],
+    ),
 ]
 
 
@@ -872,7 +924,7 @@ def test_mlflow_breaks_on_some_signs(sign: str) -> None:
 def test_a_sealed_stack_needs_secrets_and_key() -> None:
     assert lines(stack("dev"), sealed=True) == [
         "secrets: are missing (object_store_root_password, object_store_mlflow_password, postgres_password,"
-        " mlflow_admin_password, grafana_admin_password); make them with: cloudctl init STACK",
+        " mlflow_admin_password, grafana_admin_password, backup_password); make them with: cloudctl init STACK",
         "access.ssh_public_key: is missing; make it with: cloudctl init STACK",
     ]
     access = put("access", {"ssh_public_key": "ssh-ed25519 AAAA me"})

@@ -6,15 +6,16 @@ Keys from the chart's values.yaml. Its defaults ask for 16Gi in 16 replicas and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from cluster.render import credentials
 from cluster.render.container_images import image
+from cluster.render.store_users import StoreUser
 from cluster.render.values import Leaf, Values, resources
 from cluster.settings.model import Settings
 
 API_PORT = 9000
 CONSOLE_PORT = 9001
-POLICY = "mlops"
 CLAIM = "minio-data"
 """Name of the PersistentVolumeClaim that the data is in."""
 
@@ -34,23 +35,23 @@ _CONTAINER = {
 
 _OBJECTS = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 _BUCKETS = ("s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads")
+_READ = (("s3:GetObject",), ("s3:ListBucket", "s3:GetBucketLocation"))
+_SCRATCH = (_OBJECTS, (*_BUCKETS, "s3:CreateBucket", "s3:DeleteBucket"))
 
 
 def values(
     settings: Settings,
     *,
     root_secret: Leaf,
-    user: str,
-    user_secret: Leaf,
-    user_key: str,
+    users: Sequence[tuple[StoreUser, Leaf]],
     buckets: Sequence[str],
     claim: Leaf,
     service_monitors: Leaf,
 ) -> Values:
     """Return the values.
 
-    ``root_secret`` holds ``rootUser`` and ``rootPassword``; ``user`` may use the ``buckets`` and nothing else, with the
-    password under ``user_key`` of ``user_secret``. ``claim`` is the PersistentVolumeClaim of the data.
+    ``root_secret`` holds ``rootUser`` and ``rootPassword``. ``users``: each with the Secret that holds its password
+    under ``credentials.USER_KEY``. ``claim`` is the PersistentVolumeClaim of the data.
     """
     server, client = image("minio", settings.registry), image("mc", settings.registry)
     wish = settings.object_store
@@ -64,9 +65,15 @@ def values(
         "persistence": {"enabled": True, "existingClaim": claim},
         "resources": resources("250m", f"{wish.memory}Mi"),
         "buckets": [{"name": bucket, "policy": "none", "purge": False} for bucket in buckets],
-        "policies": [_policy(buckets)],
+        "policies": [{"name": user.policy, "statements": list(_statements(user))} for user, _ in users],
         "users": [
-            {"accessKey": user, "existingSecret": user_secret, "existingSecretKey": user_key, "policy": POLICY},
+            {
+                "accessKey": user.name,
+                "existingSecret": secret,
+                "existingSecretKey": credentials.USER_KEY,
+                "policy": user.policy,
+            }
+            for user, secret in users
         ],
         "metrics": {"serviceMonitor": {"enabled": service_monitors, "includeNode": True, "public": True}},
         "securityContext": dict(_POD),
@@ -85,11 +92,14 @@ def _job() -> Values:
     }
 
 
-def _policy(buckets: Sequence[str]) -> Values:
-    return {
-        "name": POLICY,
-        "statements": [
-            {"resources": [f"arn:aws:s3:::{bucket}/*" for bucket in buckets], "actions": list(_OBJECTS)},
-            {"resources": [f"arn:aws:s3:::{bucket}" for bucket in buckets], "actions": list(_BUCKETS)},
-        ],
-    }
+def _statements(user: StoreUser) -> Iterator[Values]:
+    """Yield what a user may do with the objects of buckets, and with the buckets themselves."""
+    scratch = (f"{user.scratch}*",) if user.scratch else ()
+    for buckets, (objects, whole) in (
+        (user.writes, (_OBJECTS, _BUCKETS)),
+        (user.reads, _READ),
+        (scratch, _SCRATCH),
+    ):
+        if buckets:
+            yield {"resources": [f"arn:aws:s3:::{bucket}/*" for bucket in buckets], "actions": list(objects)}
+            yield {"resources": [f"arn:aws:s3:::{bucket}" for bucket in buckets], "actions": list(whole)}

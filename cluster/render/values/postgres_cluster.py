@@ -7,12 +7,21 @@ from __future__ import annotations
 
 from cluster.render import credentials
 from cluster.render.container_images import image
-from cluster.render.values import Leaf, Values, resources
+from cluster.render.values import Leaf, Values, postgres_backup, resources
 from cluster.settings.model import Settings
 
 
-def cluster(settings: Settings, *, owner_secret: Leaf, storage_class: Leaf) -> Values:
-    """Return the spec of the Cluster; ``owner_secret`` holds ``username`` and ``password`` of the databases' owner."""
+def cluster(
+    settings: Settings,
+    *,
+    owner_secret: Leaf,
+    storage_class: Leaf,
+    archive: Leaf | None = None,
+) -> Values:
+    """Return the spec of the Cluster; ``owner_secret`` holds ``username`` and ``password`` of the databases' owner.
+
+    ``archive``: the ObjectStore that the write-ahead log goes to; None where it is not archived.
+    """
     return {
         "instances": settings.database.instances,
         "imageName": str(image("postgresql", settings.registry)),
@@ -29,6 +38,11 @@ def cluster(settings: Settings, *, owner_secret: Leaf, storage_class: Leaf) -> V
         # the operator's own budget; with one instance it would only keep its node from being drained, for ever
         "enablePDB": settings.database.instances > 1,
         "resources": resources("500m", "1Gi"),
+        **(
+            {"plugins": [postgres_backup.archiver(settings.backup, archive)]}
+            if settings.backup and archive is not None
+            else {}
+        ),
     }
 
 

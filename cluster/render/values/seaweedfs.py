@@ -6,9 +6,11 @@ Keys from the chart's values.yaml. By default its data is an emptyDir and S3 ask
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from cluster.render import credentials
 from cluster.render.container_images import image
+from cluster.render.store_users import StoreUser
 from cluster.render.values import Leaf, Values, resources
 from cluster.settings.model import Settings
 
@@ -49,11 +51,10 @@ def values(
     }
 
 
-def identities(root: tuple[str, str], users: Mapping[str, str], buckets: Sequence[str]) -> str:
-    """Return the JSON of who may do what: ``root`` (name, password) everything, each user the ``buckets`` only."""
-    rights = [f"{action}:{bucket}" for bucket in buckets for action in ("Read", "Write", "List", "Tagging")]
+def identities(root: tuple[str, str], users: Sequence[StoreUser]) -> str:
+    """Return the JSON of who may do what: ``root`` (name, password) everything, each user what its rights say."""
     people = [(*root, ["Admin", "Read", "Write", "List", "Tagging"])]
-    people += [(name, password, rights) for name, password in users.items()]
+    people += [(user.name, user.login.plain()[credentials.USER_KEY], _rights(user)) for user in users]
     return json.dumps(
         {
             "identities": [
@@ -62,3 +63,12 @@ def identities(root: tuple[str, str], users: Mapping[str, str], buckets: Sequenc
             ]
         }
     )
+
+
+def _rights(user: StoreUser) -> list[str]:
+    """Return a user's actions; one that ends with a star holds for every bucket with that beginning."""
+    return [
+        *(f"{action}:{bucket}" for bucket in user.writes for action in ("Read", "Write", "List", "Tagging")),
+        *(f"{action}:{bucket}" for bucket in user.reads for action in ("Read", "List")),
+        *([f"Admin:{user.scratch}*"] if user.scratch else []),
+    ]

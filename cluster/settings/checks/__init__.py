@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cluster.problems import Problem
 from cluster.settings.checks import (
+    backup,
     capacity,
     drivers,
     gpus,
@@ -37,6 +38,7 @@ def check(draft: Draft) -> list[Problem]:
         versions.check,
         drivers.check,
         models.check,
+        backup.check,
         capacity.check,
         hpc.check,
         secrets.check,

@@ -11,7 +11,7 @@ from cluster.render.names import standby_name
 from cluster.settings.checks.repeats import repeats
 from cluster.settings.draft import Draft, Part
 from cluster.settings.model import Model
-from cluster.transfer import calendar
+from cluster.timers import calendar
 
 _REGISTRY_URI = re.compile(r"models:/([^/@:]+)(?:/([1-9]\d*)|@([A-Za-z0-9_-]+))")
 """MLflow's registered model with a version, or with an alias; what it calls stages is deprecated and refused."""
@@ -29,7 +29,11 @@ def check(draft: Draft) -> Iterator[Problem]:
         yield from _uri(model)
         yield from _fallback(model)
     transfer = draft.transfer
-    if transfer and transfer.has("schedule") and (wrong := calendar.problem(transfer.value.schedule)):
+    if (
+        transfer
+        and transfer.has("schedule")
+        and (wrong := calendar.problem("transfer.schedule", transfer.value.schedule))
+    ):
         yield wrong
 
 

@@ -108,3 +108,12 @@ class Secrets(Section):
     postgres_password: SecretStr
     mlflow_admin_password: SecretStr
     grafana_admin_password: SecretStr
+    backup_password: Annotated[SecretStr, Field(description="opens the backups; keep a copy outside this machine")]
+    backup_place_secret_key: Annotated[
+        SecretStr | None, Field(description="the S3 place's, from whoever runs it; cloudctl init does not make it")
+    ] = None
+
+    @classmethod
+    def made(cls) -> tuple[str, ...]:
+        """Return the names of those that ``cloudctl init`` makes."""
+        return tuple(name for name, field in cls.model_fields.items() if field.is_required())

@@ -14,9 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cluster.transfer.calendar import on_calendar
-from cluster.transfer.install import InstallError, Machine, down, up
-from cluster.transfer.timer import MARK, Timer, environment, units
+from cluster.backup.errors import NO_RESTIC
+from cluster.backup.timer import TASK as BACKUP
+from cluster.timers.__main__ import down, up
+from cluster.timers.calendar import following, go_cron, on_calendar
+from cluster.timers.install import InstallError, Machine
+from cluster.timers.timer import MARK, Timer, environment, units
+from cluster.transfer.timer import TASK as TRANSFER
 
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
 TOLD = {
@@ -69,6 +73,54 @@ def test_what_is_no_cron_line_is_told(cron: str, reason: str) -> None:
     assert reason in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("cron", "go"),
+    [
+        ("30 2 * * *", "0 30 2 * * *"),
+        ("10 1 * * 0,7", "0 10 1 * * 0"),
+        ("*/30 4 1 jan *", "0 0,30 4 1 1 *"),
+        ("@weekly", "0 0 0 * * 1"),
+        ("@hourly", "0 0 * * * *"),
+    ],
+)
+def test_a_cron_line_as_the_operator_reads_it(cron: str, go: str) -> None:
+    assert go_cron(cron) == go
+
+
+@pytest.mark.parametrize(
+    ("cron", "after", "then"),
+    [
+        ("30 2 * * *", "2026-11-29 02:29:59", "2026-11-29 02:30:00"),
+        ("30 2 * * *", "2026-11-29 02:30:00", "2026-11-30 02:30:00"),
+        ("0 0 29 2 *", "2096-03-01 00:00:00", "2104-02-29 00:00:00"),
+        ("5 4 * * sun", "2026-11-29 04:05:00", "2026-12-06 04:05:00"),
+        ("@monthly", "2026-12-31 23:59:00", "2027-01-01 00:00:00"),
+    ],
+)
+def test_when_a_cron_line_comes_next(cron: str, after: str, then: str) -> None:
+    assert following(cron, datetime.fromisoformat(after)) == datetime.fromisoformat(then)
+
+
+def test_a_day_that_never_comes_is_told() -> None:
+    with pytest.raises(ValueError, match="never comes"):
+        following("0 0 30 2 *", datetime(2026, 1, 1))
+
+
+@needs_systemd
+@pytest.mark.parametrize("cron", ["*/7 3 * * *", "0 0 1,15 */5 *", "30 4 * * 1-5"])
+def test_what_comes_next_is_what_systemd_says(cron: str) -> None:
+    began = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
+    done = subprocess.run(
+        ["systemd-analyze", "calendar", f"--base-time={began:%Y-%m-%d %H:%M:%S} UTC", on_calendar(cron)],
+        env={**os.environ, "TZ": "UTC", "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (said,) = (line.split(": ", 1)[1] for line in done.stdout.splitlines() if "Next elapse" in line)
+    assert datetime.strptime(said, "%a %Y-%m-%d %H:%M:%S %Z").replace(tzinfo=UTC) == following(cron, began)
+
+
 FIELD = st.sampled_from(["*", "*/7", "3", "2-5", "1,4", "1-5/2"])
 
 
@@ -108,14 +160,19 @@ def _names(field: str, value: int, least: int, most: int) -> bool:
     return value in found
 
 
-def timer(**changes: object) -> Timer:
-    base = {"stack": "prod", "project": Path("/srv/cloud"), "python": Path("/srv/cloud/.venv/bin/python")}
-    more = {"source": "/mnt/beegfs/models", "bucket": "models", "schedule": "17 * * * *"}
-    return Timer(**{**base, **more, **changes})  # type: ignore[arg-type]
+PROJECT, PYTHON = Path("/srv/cloud"), Path("/srv/cloud/.venv/bin/python")
+TIMERS = (
+    (TRANSFER, {"STACK": "prod", "SOURCE": "/mnt/beegfs/models", "BUCKET": "models", "SCHEDULE": "17 * * * *"}),
+    (BACKUP, {"STACK": "prod", "PLACE": "/mnt/nas/cloud", "SCHEDULE": "30 2 * * *"}),
+)
+
+
+def timer(project: Path = PROJECT, python: Path = PYTHON, **told: str) -> Timer:
+    return TRANSFER.timer({**TIMERS[0][1], **told}, project, python)
 
 
 def test_the_units_are_as_agreed() -> None:
-    got = units(timer())
+    got = {name: text for task, told in TIMERS for name, text in units(task.timer(told, PROJECT, PYTHON)).items()}
     folder = Path(__file__).parent / "golden"
     for name, text in got.items():
         if os.environ.get("GOLDEN") == "write":
@@ -134,7 +191,7 @@ def test_systemd_takes_the_units_and_reads_odd_names_as_they_are(tmp_path: Path)
     program = project / "py thon"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    for name, text in units(timer(project=project, python=program, source='/mnt/$HOME "x"')).items():
+    for name, text in units(timer(project=project, python=program, SOURCE='/mnt/$HOME "x"')).items():
         (tmp_path / name).write_text(text)
     files = [str(tmp_path / f"inference-cloud-transfer-prod.{end}") for end in ("service", "timer")]
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", *files], capture_output=True, text=True)
@@ -169,7 +226,7 @@ def test_it_is_put_in_twice_and_taken_out_twice(tmp_path: Path, machine: Machine
     project = tmp_path / "project"
     told = {**TOLD, "KUBECONFIG": "/kube"}
     for _ in range(2):
-        assert "inference-cloud-transfer-prod.timer is on: 17 * * * *" in up(told, project, machine)
+        assert "inference-cloud-transfer-prod.timer is on: 17 * * * *" in up(TRANSFER, told, project, machine)
     logins = project / ".cloud/prod/transfer.env"
     assert stat.S_IMODE(logins.stat().st_mode) == 0o600
     assert f'AWS_CA_BUNDLE="{project}/.cloud/prod/ca.crt"\n' in logins.read_text()
@@ -178,7 +235,7 @@ def test_it_is_put_in_twice_and_taken_out_twice(tmp_path: Path, machine: Machine
     assert "hush" not in (tmp_path / "asked").read_text()
     assert "--user enable --now inference-cloud-transfer-prod.timer" in asked(tmp_path)
     for _ in range(2):
-        down({"STACK": "prod"}, project, machine)
+        down(TRANSFER, {"STACK": "prod"}, project, machine)
     assert list(machine.folder.iterdir()) == [] and list((project / ".cloud/prod").iterdir()) == []
     assert "--user disable --now inference-cloud-transfer-prod.timer" in asked(tmp_path)
 
@@ -202,8 +259,8 @@ def test_a_unit_of_others_is_neither_written_over_nor_removed(tmp_path: Path, ma
     theirs = machine.folder / "inference-cloud-transfer-prod.service"
     theirs.write_text("[Unit]\n")
     with pytest.raises(InstallError, match="not of inference-cloud; move it away"):
-        up(TOLD, tmp_path / "project", machine)
-    down({"STACK": "prod"}, tmp_path / "project", machine)
+        up(TRANSFER, TOLD, tmp_path / "project", machine)
+    down(TRANSFER, {"STACK": "prod"}, tmp_path / "project", machine)
     assert theirs.read_text() == "[Unit]\n"
     assert not (tmp_path / "project").exists()
     assert not MARK.startswith("[")
@@ -214,16 +271,36 @@ def test_without_systemd_or_its_bus_it_says_what_to_do(
 ) -> None:
     (tmp_path / "broken").touch()
     with pytest.raises(InstallError, match="no bus; is systemd running for this user"):
-        up(TOLD, tmp_path / "project", machine)
+        up(TRANSFER, TOLD, tmp_path / "project", machine)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InstallError, match=r"there is no systemd on this machine; .*cloudctl models sync --stack prod"):
-        up(TOLD, tmp_path / "project", machine)
+    with pytest.raises(
+        InstallError, match=r"there is no systemd on this machine; .*cloudctl models sync .* --stack prod"
+    ):
+        up(TRANSFER, TOLD, tmp_path / "project", machine)
 
 
 def test_a_ca_that_cannot_be_had_is_told(tmp_path: Path, machine: Machine) -> None:
     (tmp_path / "bin/kubectl").write_text("#!/bin/sh\necho forbidden >&2\nexit 1\n")
     with pytest.raises(InstallError, match=r"CA cannot be fetched: forbidden; .*transfer.ca_file"):
-        up({**TOLD, "KUBECONFIG": "/kube"}, tmp_path / "project", machine)
+        up(TRANSFER, {**TOLD, "KUBECONFIG": "/kube"}, tmp_path / "project", machine)
     with pytest.raises(InstallError, match="/nowhere is not there"):
-        up({**TOLD, "CA_FILE": "/nowhere"}, tmp_path / "project", machine)
+        up(TRANSFER, {**TOLD, "CA_FILE": "/nowhere"}, tmp_path / "project", machine)
     assert not machine.folder.exists()
+
+
+def test_the_backups_go_with_their_password_and_what_they_call(tmp_path: Path, machine: Machine) -> None:
+    told = {"STACK": "prod", "PLACE": "/mnt/nas", "SCHEDULE": "@daily", "STORE": "http://s3", "DATABASE": "db"}
+    told |= {"BACKUP_PASSWORD": "hush-backup", "HOME": "/home/me", "PATH": "/opt/bin:/usr/bin", "SECRET": "other"}
+    project = tmp_path / "project"
+    line = up(BACKUP, {**told, "PATH": str(tmp_path)}, project, machine)
+    assert line.endswith("timer is on: @daily, http://s3 and db among others into /mnt/nas; " + NO_RESTIC)
+    (tmp_path / "restic").touch(mode=0o755)
+    line = up(BACKUP, {**told, "PATH": f"{tmp_path}:/usr/bin"}, project, machine)
+    assert line.endswith("timer is on: @daily, http://s3 and db among others into /mnt/nas")
+    logins = project / ".cloud/prod/backup.env"
+    assert stat.S_IMODE(logins.stat().st_mode) == 0o600
+    found = dict(line.split("=", 1) for line in logins.read_text().splitlines())
+    assert found == {"BACKUP_PASSWORD": '"hush-backup"', "HOME": '"/home/me"', "PATH": f'"{tmp_path}:/usr/bin"'}
+    assert all("hush" not in each.read_text() for each in machine.folder.iterdir())
+    down(BACKUP, {"STACK": "prod"}, project, machine)
+    assert list(machine.folder.iterdir()) == [] and list((project / ".cloud/prod").iterdir()) == []

@@ -7,13 +7,10 @@ same text must come again until the next time: it is kept in a file.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import yaml
-from cryptography import x509
+from cluster.certificates import parse
 
 LEFT = timedelta(days=60)
 """Control planes renew theirs when less is left: by kubeadm's timer of ours; Kubespray's does each month."""
@@ -28,33 +25,29 @@ def refetch(run_dir: Path, now: datetime, *, record: bool) -> str:
     ``record``: write it down, as an update does and a preview does not.
     """
     noted = _text(run_dir / NOTE).strip()
-    ends = client_ends(_text(run_dir / "kubeconfig"))
+    ends = parse.of_kubeconfig("kubeconfig", _text(run_dir / "kubeconfig")).ends
     if ends is None or ends - now >= LEFT:
         return noted
     wanted = f"ends {ends:%Y-%m-%d}, seen {now:%Y-%m-%d}"
     if record and wanted != noted:
-        fresh = run_dir / f"{NOTE}.new"
-        fresh.write_text(f"{wanted}\n", encoding="utf-8")
-        fresh.replace(run_dir / NOTE)
+        _note(run_dir, wanted)
     return wanted
 
 
-def client_ends(kubeconfig: str) -> datetime | None:
-    """Return when the first of a kubeconfig's client certificates ends, None where it has none, or none can be read."""
-    found = []
-    try:
-        for user in yaml.safe_load(kubeconfig)["users"]:
-            data = user["user"].get("client-certificate-data")
-            if data:
-                found.append(x509.load_pem_x509_certificate(base64.b64decode(data)).not_valid_after_utc)
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError, binascii.Error):
-        return None
-    return min(found, default=None)
+def renewed(run_dir: Path, now: datetime) -> None:
+    """Note that certificates were renewed by hand: the next update takes the new kubeconfig into its state."""
+    _note(run_dir, f"renewed {now.isoformat(timespec='seconds')}")
 
 
 def today() -> datetime:
     """Return the time, as certificates have it."""
     return datetime.now(UTC)
+
+
+def _note(run_dir: Path, text: str) -> None:
+    fresh = run_dir / f"{NOTE}.new"
+    fresh.write_text(f"{text}\n", encoding="utf-8")
+    fresh.replace(run_dir / NOTE)
 
 
 def _text(path: Path) -> str:

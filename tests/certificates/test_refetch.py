@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509.oid import NameOID
 
-from cluster.refetch import client_ends, refetch
+from cluster.certificates import parse
+from cluster.certificates.refetch import refetch, renewed
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 
@@ -33,7 +34,9 @@ def kubeconfig(days: int) -> str:
         .sign(key, None)
     )
     data = base64.b64encode(made.public_bytes(serialization.Encoding.PEM)).decode()
-    return yaml.safe_dump({"users": [{"name": "admin", "user": {"client-certificate-data": data}}]})
+    users = [{"name": "admin", "user": {"client-certificate-data": data}}]
+    contexts = [{"name": "here", "context": {"user": "admin"}}]
+    return yaml.safe_dump({"users": users, "contexts": contexts, "current-context": "here"})
 
 
 def test_nothing_changes_while_it_lasts(tmp_path: Path) -> None:
@@ -65,16 +68,25 @@ def test_one_that_has_ended_is_fetched_too(tmp_path: Path) -> None:
     assert refetch(tmp_path, NOW, record=True)
 
 
+def test_one_that_was_renewed_by_hand_is_taken_into_the_state_once(tmp_path: Path) -> None:
+    (tmp_path / "kubeconfig").write_text(kubeconfig(364))
+    renewed(tmp_path, NOW)
+    assert refetch(tmp_path, NOW, record=True) == "renewed 2026-11-29T00:00:00+00:00"
+    assert refetch(tmp_path, NOW + timedelta(days=1), record=True) == "renewed 2026-11-29T00:00:00+00:00"
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "",
         "users: []",
-        "users: [{name: a, user: {token: x}}]",
         "[",
         "users: [1]",
-        "users: [{user: {client-certificate-data: '!'}}]",
+        *(
+            f"{{current-context: a, contexts: [{{name: a, context: {{user: a}}}}], users: [{{name: a, user: {user}}}]}}"
+            for user in ("{token: x}", "{client-certificate-data: '!'}", "{client-certificate-data: é}", "[]")
+        ),
     ],
 )
 def test_what_has_no_certificate_has_no_end(text: str) -> None:
-    assert client_ends(text) is None
+    assert parse.of_kubeconfig("kubeconfig", text).ends is None

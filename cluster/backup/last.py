@@ -1,0 +1,61 @@
+"""How the last run went, as a file beside the stack's other files: what can be told without asking the place."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cluster.backup.late import age
+from cluster.backup.model import RUN_FORM
+from cluster.backup.run import Report
+from cluster.settings.model import Settings
+
+NAME = "last.json"
+
+
+def note(folder: Path, report: Report) -> None:
+    """Write down when each part was last kept; what failed or was left out keeps its earlier time."""
+    before = _read(folder)
+    kept = before.get("kept") if isinstance(before.get("kept"), dict) else {}
+    parts = {each.part: report.run for each in report.parts if each.manifest}
+    text = json.dumps({"run": report.run, "ok": report.ok, "place": report.place, "kept": {**(kept or {}), **parts}})
+    beside = folder / f"{NAME}.new"
+    beside.write_text(text + "\n", encoding="utf-8")
+    os.replace(beside, folder / NAME)  # noqa: PTH105 - whole, or as it was
+
+
+def stands(settings: Settings, folder: Path, now: datetime) -> dict[str, Any] | None:
+    """Return how a stack's backups stand, None where it has none: place, ``last`` run, whether it was ``ok``, and the
+    parts that are ``late``; ``last`` is None where none was made from here.
+    """
+    backup = settings.backup
+    if backup is None:
+        return None
+    found = _read(folder)
+    kept = found.get("kept") or {}
+    late = [part for part in backup.parts if part in kept and age(_moment(kept[part]), backup.schedule, now).late]
+    last = _moment(found.get("run"))
+    return {
+        "place": backup.place,
+        "last": last.isoformat() if last else None,
+        "ok": found.get("ok") if last else None,
+        "late": late if last else list(backup.parts),
+    }
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _moment(run: object) -> datetime | None:
+    try:
+        return datetime.strptime(str(run), RUN_FORM).replace(tzinfo=UTC)
+    except ValueError:
+        return None

@@ -1,0 +1,1 @@
+"""Certificates of a stack: which there are, until when, and whether that is soon."""
