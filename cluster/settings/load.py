@@ -91,7 +91,7 @@ def _unsealed(raw: Mapping[str, object], stack: str) -> list[Problem]:
     remedy = f"make it with: cloudctl init {stack}"
     problems = []
     if raw.get("secrets") is None:
-        names = ", ".join(Secrets.model_fields)
+        names = ", ".join(Secrets.made())
         problems.append(Problem("secrets", None, f"are missing ({names})", f"make them with: cloudctl init {stack}"))
     access = raw.get("access") or {}
     if isinstance(access, Mapping) and access.get("ssh_public_key") is None:

@@ -23,7 +23,7 @@ def save(stack: Stack, file: Path | None = None) -> None:
     data = {
         "folder": str(stack.folder),
         "hosts": asdict(stack.hosts),
-        "secrets": {name: getattr(stack.secrets, name).get_secret_value() for name in Secrets.model_fields},
+        "secrets": {name: getattr(stack.secrets, name).get_secret_value() for name in Secrets.made()},
         "servers": {name: str(path) for name, path in asdict(stack.servers).items()},
         "processes": {name: asdict(each) for name, each in stack.processes.started.items()},
         "models": stack.models,

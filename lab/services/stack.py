@@ -35,7 +35,7 @@ def new_folder() -> Path:
 
 def new_secrets() -> Secrets:
     """Return passwords as ``cloudctl init`` makes them."""
-    return Secrets(**{name: SecretStr(make_password()) for name in Secrets.model_fields})
+    return Secrets(**{name: SecretStr(make_password()) for name in Secrets.made()})
 
 
 def free_hosts() -> Hosts:

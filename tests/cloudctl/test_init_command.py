@@ -39,7 +39,7 @@ def test_init_makes_the_stack_the_key_and_every_secret_and_shows_none(
     assert project.calls()[0][:4] == ["stack", "select", "--create", "prod"]
     made = values(project)
     assert {path for path in made if ":secrets." in path} == {
-        f"inference-cloud:secrets.{name}" for name in Secrets.model_fields
+        f"inference-cloud:secrets.{name}" for name in Secrets.made()
     }
     assert made["inference-cloud:access.ssh_public_key"].startswith("ssh-ed25519 ")
     assert key.stat().st_mode & 0o777 == 0o600
@@ -55,14 +55,14 @@ def test_a_dry_run_says_what_is_missing_and_makes_nothing(project: Project, clou
     result = cloudctl("init", "prod", "--dry-run")
     assert result.exit_code == 0
     assert str(key) in result.stdout
-    assert result.stdout.count("would make and encrypt secrets.") == len(Secrets.model_fields)
+    assert result.stdout.count("would make and encrypt secrets.") == len(Secrets.made())
     assert not key.exists()
     assert project.calls() == []
 
 
 def test_if_missing_is_silent_and_leaves_the_engine_alone_where_all_is_there(project: Project, cloudctl: Run) -> None:
     settings = with_access(ssh_public_key="ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGVu x")
-    settings["inference-cloud:secrets"] = {name: {"secure": "v1:AAAA:BBBB"} for name in Secrets.model_fields}
+    settings["inference-cloud:secrets"] = {name: {"secure": "v1:AAAA:BBBB"} for name in Secrets.made()}
     project.settings(settings)
     result = cloudctl("init", "prod", "--if-missing")
     assert (result.exit_code, result.output) == (0, "")
@@ -70,7 +70,7 @@ def test_if_missing_is_silent_and_leaves_the_engine_alone_where_all_is_there(pro
 
 
 def test_what_is_there_stays(project: Project, cloudctl: Run, key: Path) -> None:
-    first, *rest = Secrets.model_fields
+    first, *rest = Secrets.made()
     settings = with_access(ssh_private_key_file=str(key))
     settings["inference-cloud:secrets"] = {first: {"secure": "v1:AAAA:BBBB"}}
     project.settings(settings)

@@ -40,7 +40,7 @@ _RAW: dict[str, Any] = {
             "gpus": [{"address": "0000:41:00.0", "siblings": "auto"}],
         },
     ],
-    "secrets": dict.fromkeys(Secrets.model_fields, "not-a-real-password"),
+    "secrets": dict.fromkeys(Secrets.made(), "not-a-real-password"),
 }
 
 

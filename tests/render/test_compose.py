@@ -33,7 +33,7 @@ def test_it_holds_no_password_of_the_settings_and_names_a_variable_for_each() ->
     made = compose(settings())
     text = yaml.safe_dump(dict(made.document))
     assert not [password for password in PASSWORDS.values() if password in text]
-    assert set(VARIABLES) == set(Secrets.model_fields)
+    assert set(VARIABLES) == set(Secrets.made())
     assert all(f"${{{name}}}" in text for name in made.variables)
 
 

@@ -23,7 +23,7 @@ from cluster.settings.model import NAMESPACE, Secrets
 from lab.workspace import toolchain_bin
 from tests.settings.settings_examples import ROOT, put
 
-NAMES = list(Secrets.model_fields)
+NAMES = Secrets.made()
 
 
 @dataclass
@@ -83,6 +83,15 @@ def test_everything_that_is_missing_is_added(stack_file: Path, tmp_path: Path) -
     assert settings.access.ssh_public_key == run.calls[1][1] and run.calls[1][1].startswith("ssh-ed25519 ")
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert stat.S_IMODE(key.parent.stat().st_mode) == 0o700
+
+
+def test_a_receiver_of_alerts_whose_secret_is_not_there_yet_is_no_hindrance(stack_file: Path) -> None:
+    document = yaml.safe_load(stack_file.read_text())
+    document["config"][f"{NAMESPACE}:monitoring"]["alerts"] = {"slack": {"channel": "#ops"}}
+    stack_file.write_text(yaml.safe_dump(document))
+    initialise(stack_file, "dev", Recorder(stack_file))
+    with pytest.raises(InputError, match="alerts_slack_url"):
+        from_file(stack_file, sealed=True)
 
 
 def test_values_go_by_standard_input_only(stack_file: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cluster.problems import Problem
 from cluster.settings.checks import (
+    alerts,
     capacity,
     drivers,
     gpus,
@@ -39,6 +40,7 @@ def check(draft: Draft) -> list[Problem]:
         models.check,
         capacity.check,
         hpc.check,
+        alerts.check,
         secrets.check,
     )
     return [problem for part in parts for problem in part(draft)]

@@ -16,7 +16,7 @@ def check(draft: Draft) -> Iterator[Problem]:
     """Yield the problems of passwords that are set."""
     if draft.secrets is None:
         return
-    for name in Secrets.model_fields:
+    for name in Secrets.made():
         if draft.secrets.has(name):
             value = getattr(draft.secrets.value, name).get_secret_value()
             if reason := weakness(value):

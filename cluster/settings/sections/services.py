@@ -82,29 +82,23 @@ class Serving(Section):
     ] = 30
 
 
-class Monitoring(Section):
-    """Prometheus, Alertmanager, Grafana."""
-
-    size: MiB = mib("50GiB")
-    storage_class: StorageClassName = None
-    retention_days: Annotated[Whole, Field(ge=1, le=3650)] = 30
-    federate: Annotated[
-        str | None, Field(pattern=r"^[a-z0-9.-]+:\d+$", description="host:port of the HPC cluster's Prometheus")
-    ] = None
-    textfiles: Annotated[
-        str | None,
-        Field(
-            pattern=r"^/.+",
-            description="a node exporter's textfile folder, where Pulumi runs; timers tell there how they did",
-        ),
-    ] = None
-
-
 class Secrets(Section):
-    """Passwords, encrypted by ``pulumi config set --secret``; ``cloudctl init`` makes strong ones. Never printed."""
+    """Encrypted by ``pulumi config set --secret``, never printed. ``cloudctl init`` makes the passwords; who is told of
+    alerts brings what begins with ``alerts_``.
+    """
 
     object_store_root_password: SecretStr
     object_store_mlflow_password: SecretStr
     postgres_password: SecretStr
     mlflow_admin_password: SecretStr
     grafana_admin_password: SecretStr
+    alerts_webhook_url: SecretStr | None = None
+    alerts_webhook_token: SecretStr | None = None
+    alerts_slack_url: SecretStr | None = None
+    alerts_smtp_password: SecretStr | None = None
+    alerts_watchdog_url: SecretStr | None = None
+
+    @classmethod
+    def made(cls) -> list[str]:
+        """Return the names of those that ``cloudctl init`` makes; the others are given out by somebody else."""
+        return [name for name, field in cls.model_fields.items() if field.is_required()]
