@@ -1,5 +1,7 @@
 """Who is told of alerts: what a receiver lacks and what a secret is for, each said once and without its value."""
 
+# ruff: noqa: E501 - messages stand as they are printed
+
 from __future__ import annotations
 
 from typing import Any
