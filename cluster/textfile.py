@@ -58,7 +58,8 @@ def tell(folder: Path, stack: str, run: Run) -> None:
     before = _samples(file)
     values = {LAST_RUN: ended, SUCCESS: float(run.ok), DURATION: run.seconds}
     succeeded = [ended] if run.ok else [sample.value for sample in before if sample.name == LAST_SUCCESS]
-    values |= {LAST_SUCCESS: value for value in succeeded}
+    if succeeded:
+        values[LAST_SUCCESS] = succeeded[0]
     counted = {sample.labels["stage"]: sample.value for sample in before if sample.name == MODEL_VERSIONS}
     stages = counted if run.versions is None else run.versions
     registry = CollectorRegistry()

@@ -54,6 +54,7 @@ RELEASES: dict[str, Callable[[Settings], dict[str, Any]]] = {
         storage_class="local-path",
         service_monitors=True,
         rules={"gpus": {"groups": []}},
+        receivers="alertmanager-receivers",
     ),
     "minio": lambda s: minio.values(
         s,

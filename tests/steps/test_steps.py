@@ -56,7 +56,7 @@ def marks_of(cluster: Cluster) -> dict[str, str]:
 def test_control_planes_are_made(cluster: Make, provisioner: str, plays: list[str]) -> None:
     made = cluster(kubernetes={"provisioner": provisioner})
     run(made, "control-plane")
-    assert made.lines == plays
+    assert made.lines == [*plays, "certificate_metrics.yml"]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,11 @@ def test_an_upgrade_is_one_minor_at_a_time(cluster: Make) -> None:
     made = cluster(kubernetes={"provisioner": "kubespray", "version": "1.34.3"})
     installed(made, "1.33.7")
     run(made, "control-plane")
-    assert made.lines == ["playbooks/facts.yml", "upgrade-cluster.yml kube_control_plane:etcd"]
+    assert made.lines == [
+        "playbooks/facts.yml",
+        "upgrade-cluster.yml kube_control_plane:etcd",
+        "certificate_metrics.yml",
+    ]
     made.played.clear()
     run(made, "workers")
     assert made.lines[:2] == ["playbooks/facts.yml", "upgrade-cluster.yml worker-1:gpu-1"]

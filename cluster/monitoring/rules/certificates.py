@@ -1,4 +1,4 @@
-"""Certificates that end: those of cert-manager, of kubelets, of the API server's clients, and files on control planes."""
+"""Certificates that end: of cert-manager, of kubelets, of the API server's clients, and in files on control planes."""
 
 from __future__ import annotations
 
@@ -28,10 +28,8 @@ def rules(settings: Settings) -> Iterable[Rule]:
     )
     yield from running_out(
         "KubeletCertificateExpires",
-        " or ".join(
-            f'label_replace(kubelet_certificate_manager_{side}_ttl_seconds{{job="{KUBELET}"}}, "side", "{side}", "", "")'
-            for side in ("client", "server")
-        ),
+        f'label_replace({_kubelet("client")}, "side", "client", "", "")'
+        f' or label_replace({_kubelet("server")}, "side", "server", "", "")',
         "the {{ $labels.side }} certificate of kubelet {{ $labels.node }} ends in {{ $value | humanize }} days",
     )
     asked = f'apiserver_client_certificate_expiration_seconds_bucket{{job="{API_SERVER}"}}'
@@ -46,3 +44,7 @@ def rules(settings: Settings) -> Iterable[Rule]:
             f'{FILES}{{job="{NODES}"}} - time()',
             "certificate {{ $labels.path }} on {{ $labels.node }} ends in {{ $value | humanize }} days",
         )
+
+
+def _kubelet(side: str) -> str:
+    return f'kubelet_certificate_manager_{side}_ttl_seconds{{job="{KUBELET}"}}'

@@ -26,8 +26,8 @@ def rules(settings: Settings) -> Iterable[Rule]:
         yield from _replication(instances)
     yield Alert(
         "DatabaseConnectionsHigh",
-        f'sum by (pod) (cnpg_backends_total{{{_JOB}}}) / on (pod) cnpg_pg_settings_setting{{{_JOB}, name="max_connections"}}'
-        " > 0.8",
+        f"sum by (pod) (cnpg_backends_total{{{_JOB}}})"
+        f' / on (pod) cnpg_pg_settings_setting{{{_JOB}, name="max_connections"}} > 0.8',
         10,
         "warning",
         f"{{{{ $value | humanizePercentage }}}} of the connections of PostgreSQL {_POD} are taken",

@@ -1,4 +1,4 @@
-"""etcd of Kubespray and kubeadm; k3s keeps its state by itself. Limits after etcd's own guide to hardware and tuning."""
+"""etcd of Kubespray and kubeadm; k3s keeps its state by itself. Limits after etcd's guides to hardware and tuning."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def rules() -> Iterable[Rule]:
         f"etcd_server_has_leader{{{_JOB}}} == 0",
         1,
         "critical",
-        "etcd member {{ $labels.instance }} sees no leader: nothing can be written, and so nothing changed in the cluster",
+        "etcd member {{ $labels.instance }} sees no leader: nothing can be changed in the cluster",
     )
     yield Alert(
         "EtcdLeaderChanges",
@@ -47,6 +47,6 @@ def rules() -> Iterable[Rule]:
         f"etcd_mvcc_db_total_size_in_bytes{{{_JOB}}} / etcd_server_quota_backend_bytes{{{_JOB}}} > 0.8",
         10,
         "critical",
-        "etcd member {{ $labels.instance }} has used {{ $value | humanizePercentage }} of its quota; at 100% it takes no"
-        " more writes",
+        "etcd member {{ $labels.instance }} has used {{ $value | humanizePercentage }} of its quota;"
+        " at 100% it takes no more writes",
     )

@@ -68,8 +68,7 @@ def rules(settings: Settings, job: str) -> Iterable[Rule]:
     use = f"DCGM_FI_DEV_GPU_UTIL{mine}"
     yield Alert(
         "GpuIdle",
-        f"max by (node, gpu, UUID) (max_over_time({use}[1d])) < {IDLE_PERCENT}"
-        f" and on (node, gpu) {use} offset 1d",
+        f"max by (node, gpu, UUID) (max_over_time({use}[1d])) < {IDLE_PERCENT} and on (node, gpu) {use} offset 1d",
         60,
         "info",
         f"{card} is leased to this stack and did nothing for a day; others could train on it",

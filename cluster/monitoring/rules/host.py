@@ -1,7 +1,7 @@
 """The hypervisors, by exporters that a person puts there: memory, disks and their health, load, and the VMs on them.
 
-Names of measurements as Debian's node exporter and libvirt exporter give them out. The reserve of a host and the VMs that
-it should run are recorded from the settings, so that an alert can compare with them.
+Names of measurements as Debian's node exporter and libvirt exporter give them out. The reserve of a host and the VMs
+that it should run are recorded from the settings, so that an alert can compare with them.
 """
 
 from __future__ import annotations
@@ -129,8 +129,8 @@ def _disks() -> Iterable[Rule]:
         f"increase(nvme_media_errors_total{{{_NODE}}}[1d]) > 0",
         0,
         "warning",
-        "NVMe drive {{ $labels.device }} of host {{ $labels.host }} could not read or write {{ $value | humanize }}"
-        " blocks within a day",
+        "NVMe drive {{ $labels.device }} of host {{ $labels.host }} could not read or write"
+        ' {{ printf "%.0f" $value }} blocks within a day',
     )
     yield Alert(
         "HostCollectorsSilent",

@@ -1,7 +1,7 @@
 """Served models: a replica that is ready, latency, errors and queues, against the requirement's targets.
 
-Models that answer at once are measured at the gateway, in milliseconds. A language model's whole answer takes as long as
-it is; there the target holds for the first token, which vLLM measures itself, in seconds.
+Models that answer at once are measured at the gateway, in milliseconds. A language model's whole answer takes as long
+as it is; there the target holds for the first token, which vLLM measures itself, in seconds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The cluster's nodes: there, Ready, with room on their disks. What else Kubernetes can lack, the chart's rules tell."""
+"""The cluster's nodes: there, Ready, with room on their disks. What else they can lack, the chart's rules tell."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Volumes that fill, in one measure: what is used of a claim, and how large it is.
 
-The kubelet tells both for volumes of most kinds, but not for those of the local path provisioner, the default here: they
-are folders of a node (rancher/local-path-provisioner#44). There the services' own words are taken, and the size that was
-asked for. What such a folder really shares is the node's disk: NodeDiskFilling looks at that.
+The kubelet tells both for volumes of most kinds, but not for those of the local path provisioner, the default here:
+they are folders of a node (rancher/local-path-provisioner#44). There the services' own words are taken, and the size
+that was asked for. What such a folder really shares is the node's disk: NodeDiskFilling looks at that.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def rules(settings: Settings) -> Iterable[Rule]:
         f"{full} > 0.9",
         15,
         "critical",
-        "volume {{ $labels.persistentvolumeclaim }} in {{ $labels.namespace }} is {{ $value | humanizePercentage }} full",
+        "volume {{ $labels.persistentvolumeclaim }} in {{ $labels.namespace }} is"
+        " {{ $value | humanizePercentage }} full",
     )
 
 
