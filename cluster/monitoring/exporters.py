@@ -70,7 +70,7 @@ def variables(state: str, hosts: Sequence[Host], listen: str) -> dict[str, Any]:
 
 
 def lines(host: str, addresses: Mapping[str, str]) -> list[str]:
-    """Return what belongs into the stack file once the exporters of a host answer; by Debian's names of the services."""
+    """Return what belongs into the stack file once a host's exporters answer; by Debian's names of the services."""
     wanted = {"node": "prometheus-node-exporter", "libvirt": "prometheus-libvirt-exporter"}
     told = [f"    {key}: {addresses[name]}" for key, name in wanted.items() if name in addresses]
     return [f"- name: {host}", "  exporters:", *told] if told else []
