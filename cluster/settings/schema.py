@@ -87,8 +87,9 @@ def _seal(definitions: dict[str, Any]) -> None:
         "required": ["secure"],
         "additionalProperties": False,
     }
-    for key in Secrets.model_fields:
-        definitions["Secrets"]["properties"][key] = {"$ref": _REFS.format(model="Secret")}
+    for key, field in Secrets.model_fields.items():
+        said = {"description": field.description} if field.description else {}
+        definitions["Secrets"]["properties"][key] = {"$ref": _REFS.format(model="Secret"), **said}
 
 
 if __name__ == "__main__":

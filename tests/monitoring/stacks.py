@@ -22,7 +22,8 @@ def whole(**changes: Any) -> Settings:
         ],
         "machines": [machine("control-1", "control-plane", 11), machine("gpu-1", "gpu-worker", 31, gpus=2)],
         "models": [
-            {"name": "assistant", "uri": "s3://models/assistant/1", "version": "1", "gpus": 2, "max_replicas": 2},
+            {"name": "assistant", "uri": "s3://models/assistant/1", "version": "1", "gpus": 2, "max_replicas": 2}
+            | {"standby": "cpu", "cpu_variant": {"uri": "s3://models/small/1", "runtime": "huggingface", "cores": 2}},
             {"name": "classifier", "uri": "models:/classifier/3", "version": "3", "runtime": "mlflow", "cores": 2},
         ],
         "database": {"instances": 3},

@@ -11,12 +11,15 @@ from collections.abc import Iterable
 from cluster.loadtest.targets import FAILED_SHARE, WARM_P95_MS
 from cluster.monitoring.names import MODELS, PROXIES, STATE
 from cluster.monitoring.rules.rule import Alert, Rule
+from cluster.render import names
 from cluster.settings.model import Settings
 
 QUEUE_S = 1
 """A request of which one in twenty waits longer than this before anybody looks at it, waits too long."""
 
 _HERE = f'job="{STATE}", namespace="{MODELS}"'
+_STANDBYS, _OWN = (f'deployment{sign}"{names.predictor(names.standby_name(".+"))}"' for sign in ("=~", "!~"))
+"""Which of the deployments there stand by for another, and which do not."""
 _LLM = f'namespace="{MODELS}"'
 
 
@@ -32,14 +35,7 @@ def named(expression: str) -> str:
 
 def rules(settings: Settings) -> Iterable[Rule]:
     """Yield them, for the runtimes that the stack's models have."""
-    wanted = f"kube_deployment_spec_replicas{{{_HERE}}}"
-    yield Alert(
-        "ModelNotServing",
-        f"{wanted} > 0 and on (namespace, deployment) kube_deployment_status_replicas_available{{{_HERE}}} == 0",
-        5,
-        "critical",
-        "no replica of {{ $labels.deployment }} is ready: it answers nobody",
-    )
+    yield from _replicas(settings)
     yield Alert(
         "ModelPodPending",
         f'kube_pod_status_phase{{{_HERE}, phase="Pending"}} == 1',
@@ -63,6 +59,49 @@ def rules(settings: Settings) -> Iterable[Rule]:
         "critical",
         "{{ $value | humanizePercentage }} of the requests to model {{ $labels.model }} fail",
     )
+
+
+def _replicas(settings: Settings) -> Iterable[Rule]:
+    """A model whose standby answers is degraded, not gone."""
+    standbys = _model(_ready(_STANDBYS), names.standby_name("(.+)"))
+    yield Alert(
+        "ModelNotServing",
+        f"{_model(_without_pods(_OWN), '(.+)')} unless on (namespace, model) {standbys}",
+        5,
+        "critical",
+        "no replica of {{ $labels.deployment }} is ready: it answers nobody",
+    )
+    if not settings.standbys:
+        return
+    yield Alert(
+        "ModelDegraded",
+        f"{standbys} unless on (namespace, model) {_model(_ready(_OWN), '(.+)')}",
+        1,
+        "warning",
+        "model {{ $labels.model }} is answered by its standby on the CPU: no replica with a GPU is ready",
+    )
+    yield Alert(
+        "ModelStandbyDown",
+        _without_pods(_STANDBYS),
+        15,
+        "warning",
+        "{{ $labels.deployment }} has no pod that is ready: its model has nothing to fall back on",
+    )
+
+
+def _ready(which: str) -> str:
+    return f"kube_deployment_status_replicas_available{{{_HERE}, {which}}} > 0"
+
+
+def _without_pods(which: str) -> str:
+    """Return the deployments that should have pods and have none that is ready."""
+    available = f"kube_deployment_status_replicas_available{{{_HERE}}} == 0"
+    return f"kube_deployment_spec_replicas{{{_HERE}, {which}}} > 0 and on (namespace, deployment) {available}"
+
+
+def _model(deployments: str, service: str) -> str:
+    """Return them with the model's name as label ``model``; ``service``: how it stands in a deployment's name."""
+    return f'label_replace({deployments}, "model", "$1", "deployment", "{names.predictor(service)}")'
 
 
 def _slow_at_the_gateway(models: list[str]) -> Alert:

@@ -59,7 +59,9 @@ class Host(Section):
     facts: Annotated[
         str | None, Field(description="path of a host facts file; left out: read from the host itself at every run")
     ] = None
-    exporters: Exporters = Exporters()
+    exporters: Annotated[Exporters, Field(description="where it tells how it does; left out: it is not measured")] = (
+        Exporters()
+    )
 
 
 def _first_address(network: Mapping[str, Any]) -> IPv4Address:

@@ -12,6 +12,8 @@ from cluster.types import MiB, mib
 
 Severity = Literal["critical", "warning", "info"]
 
+Severities = Annotated[tuple[Severity, ...], Field(min_length=1, description="which alerts it gets")]
+
 _URL = r"^https?://\S+$"
 
 
@@ -21,14 +23,14 @@ class Webhook(Section):
     url: Annotated[
         str | None, Field(pattern=_URL, description="left out: it is a secret itself, secrets.alerts_webhook_url")
     ] = None
-    severities: Annotated[tuple[Severity, ...], Field(min_length=1)] = ("critical", "warning", "info")
+    severities: Severities = ("critical", "warning", "info")
 
 
 class Slack(Section):
     """Alerts to a channel; the URL that Slack gives out is ``secrets.alerts_slack_url``."""
 
     channel: Annotated[str, Field(pattern=r"^[#@]\S+$")]
-    severities: Annotated[tuple[Severity, ...], Field(min_length=1)] = ("critical", "warning")
+    severities: Severities = ("critical", "warning")
 
 
 class Mail(Section):
@@ -39,7 +41,7 @@ class Mail(Section):
     smarthost: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+:\d+$", description="host:port of the mail server")]
     user: Annotated[str | None, Field(description="left out: the server asks for no login")] = None
     tls: Annotated[bool, Field(description="insist on STARTTLS; off only for a server on this very network")] = True
-    severities: Annotated[tuple[Severity, ...], Field(min_length=1)] = ("critical",)
+    severities: Severities = ("critical",)
 
 
 class Watchdog(Section):
@@ -48,16 +50,16 @@ class Watchdog(Section):
     url: Annotated[
         str | None, Field(pattern=_URL, description="left out: it is a secret itself, secrets.alerts_watchdog_url")
     ] = None
-    every_minutes: Annotated[Whole, Field(ge=1, le=60)] = 5
+    every_minutes: Annotated[Whole, Field(ge=1, le=60, description="how often it is called")] = 5
 
 
 class Alerts(Section):
     """Who is told of alerts, by severity. Without any, they are seen in Prometheus, Alertmanager and Grafana only."""
 
-    webhook: Webhook | None = None
-    slack: Slack | None = None
-    mail: Mail | None = None
-    watchdog: Watchdog | None = None
+    webhook: Annotated[Webhook | None, Field(description="a program that is sent JSON")] = None
+    slack: Annotated[Slack | None, Field(description="a channel of Slack")] = None
+    mail: Annotated[Mail | None, Field(description="people by mail")] = None
+    watchdog: Annotated[Watchdog | None, Field(description="a dead man's switch outside")] = None
 
 
 class Monitoring(Section):
@@ -92,4 +94,4 @@ class Monitoring(Section):
             description="where runbooks are read, {alert} stands for the name; left out: their path in the repository",
         ),
     ] = None
-    alerts: Alerts = Alerts()
+    alerts: Annotated[Alerts, Field(description="who is told of alerts")] = Alerts()

@@ -92,11 +92,17 @@ class Secrets(Section):
     postgres_password: SecretStr
     mlflow_admin_password: SecretStr
     grafana_admin_password: SecretStr
-    alerts_webhook_url: SecretStr | None = None
-    alerts_webhook_token: SecretStr | None = None
-    alerts_slack_url: SecretStr | None = None
-    alerts_smtp_password: SecretStr | None = None
-    alerts_watchdog_url: SecretStr | None = None
+    alerts_webhook_url: Annotated[SecretStr | None, Field(description="in place of monitoring.alerts.webhook.url")] = (
+        None
+    )
+    alerts_webhook_token: Annotated[SecretStr | None, Field(description="sent to the webhook as a bearer token")] = None
+    alerts_slack_url: Annotated[
+        SecretStr | None, Field(description="the webhook that Slack gives out for monitoring.alerts.slack")
+    ] = None
+    alerts_smtp_password: Annotated[SecretStr | None, Field(description="of monitoring.alerts.mail.user")] = None
+    alerts_watchdog_url: Annotated[
+        SecretStr | None, Field(description="in place of monitoring.alerts.watchdog.url")
+    ] = None
 
     @classmethod
     def made(cls) -> list[str]:
