@@ -163,7 +163,7 @@ def _services(shares: Mapping[str, int]) -> list[dict[str, Any]]:
 
 
 def monitor_spec(model: Model) -> dict[str, Any]:
-    """Return the spec of the PodMonitor of a model, its candidate and standby; series say which of them as ``model``."""
+    """Return the spec of the PodMonitor of a model, its candidate and standby; series say which as ``model``."""
     ports = {model.name: _metrics_port(model), candidate_name(model.name): _metrics_port(model)}
     if standby := standby_of(model):
         ports[standby_name(model.name)] = _metrics_port(standby)

@@ -146,3 +146,15 @@ def test_a_version_under_test_is_measured_under_its_own_name() -> None:
     (chosen,) = spec["selector"]["matchExpressions"]
     assert chosen["values"] == ["assistant", "assistant-candidate"]
     assert spec["podMetricsEndpoints"][0]["relabelings"][-1]["targetLabel"] == "model"
+
+
+def test_a_standby_with_another_server_is_measured_at_the_port_of_that() -> None:
+    variant = {"uri": "models:/small/1", "runtime": "mlflow"}
+    spec = inference_service.monitor_spec(model(gpus=1, standby="cpu", cpu_variant=variant))
+    assert spec["selector"]["matchExpressions"][0]["values"][-1] == "assistant-standby"
+    found = {}
+    for endpoint in spec["podMetricsEndpoints"]:
+        kept = [each["regex"] for each in endpoint["relabelings"] if each.get("action") == "keep"][-1]
+        address = next(each for each in endpoint["relabelings"] if each.get("targetLabel") == "__address__")
+        found[kept] = address["replacement"]
+    assert found == {"assistant|assistant-candidate": "$1:8080", "assistant-standby": "$1:8082"}
