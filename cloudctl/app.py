@@ -19,6 +19,7 @@ from cloudctl.commands import (
     flip,
     gpus,
     host,
+    host_exporters,
     images,
     init,
     models,
@@ -82,6 +83,7 @@ app.command("capacity")(capacity.capacity)
 app.command("data")(data.data)
 app.add_typer(gpus.app, name="gpus")
 app.command("phases")(phases.phases)
+host.app.command("exporters")(host_exporters.exporters)
 app.add_typer(host.app, name="host")
 app.add_typer(config.app, name="config")
 app.add_typer(versions.app, name="versions")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,10 @@ from cluster.settings.model import Settings
 
 @dataclass
 class Ending:
-    """Set ``ok`` where the work ended well; what raises has not."""
+    """Set ``ok`` where the work ended well; what raises has not. ``versions``: as in ``cluster.textfile.Run``."""
 
     ok: bool = False
+    versions: Mapping[str, int] | None = None
 
 
 @contextmanager
@@ -27,14 +28,14 @@ def told(settings: Settings, stack: str, task: str) -> Iterator[Ending]:
         yield ending
     finally:
         if settings.monitoring.textfiles:
-            _write(Path(settings.monitoring.textfiles), stack, task, ending.ok, time.monotonic() - begun)
+            _write(Path(settings.monitoring.textfiles), stack, task, ending, time.monotonic() - begun)
 
 
-def _write(folder: Path, stack: str, task: str, ok: bool, seconds: float) -> None:
+def _write(folder: Path, stack: str, task: str, ending: Ending, seconds: float) -> None:
     from cluster.textfile import Run, tell
 
     try:
-        tell(folder, stack, Run(task, ok, seconds))
+        tell(folder, stack, Run(task, ending.ok, seconds, versions=ending.versions))
     except OSError as error:
         console.note(
             f"monitoring is not told of this {task}: {folder}: {error.strerror}; let this user write there, or take"

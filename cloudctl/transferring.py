@@ -92,6 +92,8 @@ def _sync(wish: Wish, where: Place, progress: Progress) -> Report:
     with told(where.settings, where.stack, "transfer") as ending:
         report = sync(wish, where.s3, where.mlflow, where.state, progress)
         ending.ok = report.ok
+        # a run that was told to take some only has not seen the others
+        ending.versions = None if wish.only else report.stages()
     return report
 
 

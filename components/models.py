@@ -238,18 +238,10 @@ class ModelService(TaskComponent):
     def _monitor(self, args: ModelServiceArgs) -> None:
         """Have the model's pods measured, those of a version under test as well: the gate compares them."""
         name = args.model.name
-        every = [name, names.candidate_name(name), names.standby_name(name)]
         kube.custom(
             self,
             f"{name}-metrics",
             ("monitoring.coreos.com/v1", "PodMonitor"),
             {"name": name, "namespace": args.where},
-            {
-                "selector": {
-                    "matchExpressions": [
-                        {"key": "serving.kserve.io/inferenceservice", "operator": "In", "values": every}
-                    ]
-                },
-                "podMetricsEndpoints": [{"portNumber": inference_service.metrics_port(args.model), "path": "/metrics"}],
-            },
+            inference_service.monitor_spec(args.model),
         )

@@ -85,8 +85,8 @@ def deploy_platform(
     gpu_job = gpu.dcgm_job if gpu else ""
     monitoring_args = MonitoringArgs(settings, storage["monitoring"], monitors, gateway, gpu_job)
     monitoring = Monitoring("monitoring", monitoring_args, inside)
-    shown = (monitoring.namespace, monitoring.datasource)
-    dashboards = Dashboards("dashboards", DashboardsArgs(settings, *shown), inside)
+    shown = monitoring.namespace
+    dashboards = Dashboards("dashboards", DashboardsArgs(settings, shown), inside)
 
     # Phase 5: the models, and whether they answer.
     models = Models("models", ModelsArgs(settings, store.access, mlflow.password, gateway, kserve.last), inside)
@@ -98,9 +98,8 @@ def deploy_platform(
         brought = ModelTransferArgs(settings, settings.transfer, store.access, mlflow.password, models.served)
         ModelTransfer("transfer", brought, inside)
     if settings.monitoring.federate:
-        Federation(
-            "federation", FederationArgs(settings, settings.monitoring.federate, *shown, dashboards.folder), inside
-        )
+        federated = FederationArgs(settings, settings.monitoring.federate, shown, dashboards.folder)
+        Federation("federation", federated, inside)
     if settings.models:
         Performance("performance", PerformanceArgs(settings, models.ready_urls), inside)
     return PlatformOutputs(_endpoints(settings), {"mlflow": mlflow.uri, "object-store": store.access.url})

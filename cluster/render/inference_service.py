@@ -8,7 +8,7 @@ from typing import Any
 
 from cluster.render import failover, storage_containers
 from cluster.render.container_images import mirrored, parse
-from cluster.render.names import candidate_name, predictor
+from cluster.render.names import candidate_name, predictor, standby_name
 from cluster.render.scheduling import leave
 from cluster.settings.model import Container, Model, Registry
 from cluster.settings.served import standby_of
@@ -19,6 +19,12 @@ LEAVE_AFTER = 30
 SHARE = 100
 """Weights of a route are percents."""
 _PORT = 8080
+_MLSERVER_METRICS = 8082
+"""MLServer's own default; at its HTTP port ``/metrics`` is not found."""
+
+_CONTAINER = "kserve-container"
+"""The container of a predictor that serves, as KServe names it."""
+
 _LOAD_PERIOD_S = 10
 _LOAD_PATIENCE = {True: 180, False: 30}
 """Probes that may fail while a model loads, by whether it has GPUs: 30 minutes for an LLM from a slow disk, else 5."""
@@ -26,6 +32,8 @@ _LOAD_PATIENCE = {True: 180, False: 30}
 STOP = "serving.kserve.io/stop"
 """KServe's annotation. While it is "true", a service has no Deployment, no autoscaler and no route, and keeps its
 definition; without it they come again (kserve v0.20.0, reconcilers/deployment, mode Standard)."""
+SERVICE = "serving.kserve.io/inferenceservice"
+"""Label of a predictor's pods: whose they are."""
 
 INTERNAL = {"networking.kserve.io/visibility": "cluster-local"}
 """Label that keeps KServe from making routes: the route of a model is ours, because its weights share out requests."""
@@ -43,19 +51,17 @@ class Runtime:
     version: str
     protocol: str | None
     ready: str
+    metrics_port: int = _PORT
 
 
 RUNTIMES = {
     "vllm": Runtime("kserve-vllmserver", "vLLM", "1", None, "/v1/models"),
     "huggingface": Runtime("kserve-huggingfaceserver", "huggingface", "1", "v2", "/v2/models/{name}/ready"),
-    "mlserver": Runtime("kserve-mlserver", "sklearn", "1", "v2", "/v2/models/{name}/ready"),
-    "mlflow": Runtime("kserve-mlserver", "mlflow", "2", "v2", "/v2/models/{name}/ready"),
+    "mlserver": Runtime("kserve-mlserver", "sklearn", "1", "v2", "/v2/models/{name}/ready", _MLSERVER_METRICS),
+    "mlflow": Runtime("kserve-mlserver", "mlflow", "2", "v2", "/v2/models/{name}/ready", _MLSERVER_METRICS),
 }
 """The settings' word for a runtime -> what KServe calls it (config/runtimes of KServe); ``custom`` has none."""
 
-
-_METRICS_PORTS = {"mlserver": 8082, "mlflow": 8082}
-"""Where a server shows its metrics, by runtime: MLServer has a port for that, others show them where they answer."""
 
 _NAME_OPTION = {"vllm": "--served-model-name", "huggingface": "--model_name"}
 """How a server is told the name that it answers to; the last word wins over the runtime's own, the service's name."""
@@ -80,7 +86,7 @@ def ready_url(model: Model) -> str:
 
 def metrics_port(model: Model) -> int:
     """Return the port of a pod that shows the server's metrics, under /metrics."""
-    return model.container.port if model.container else _METRICS_PORTS.get(model.runtime, _PORT)
+    return model.container.port if model.container else RUNTIMES[model.runtime].metrics_port
 
 
 def outside_host(model: Model, domain: str) -> str:
@@ -168,6 +174,40 @@ def _services(shares: Mapping[str, int]) -> list[dict[str, Any]]:
     return [{"name": name, "port": 80, "weight": share} for name, share in shares.items()]
 
 
+def monitor_spec(model: Model) -> dict[str, Any]:
+    """Return the spec of the PodMonitor of a model, its candidate and standby; series say which as ``model``."""
+    ports = {model.name: metrics_port(model), candidate_name(model.name): metrics_port(model)}
+    if standby := standby_of(model):
+        ports[standby_name(model.name)] = metrics_port(standby)
+    return {
+        "selector": {"matchExpressions": [{"key": SERVICE, "operator": "In", "values": list(ports)}]},
+        "podMetricsEndpoints": [
+            _measured([name for name, its in ports.items() if its == port], port)
+            for port in dict.fromkeys(ports.values())
+        ],
+    }
+
+
+def _measured(services: list[str], port: int) -> dict[str, Any]:
+    """The address is put together here: KServe's runtimes declare no ports, so Kubernetes tells none."""
+    told = "__meta_kubernetes_pod_label_serving_kserve_io_inferenceservice"
+    container = "__meta_kubernetes_pod_container_name"
+    return {
+        "path": "/metrics",
+        "relabelings": [
+            {"action": "keep", "sourceLabels": [container], "regex": _CONTAINER},
+            {"action": "keep", "sourceLabels": [told], "regex": "|".join(services)},
+            {
+                "sourceLabels": ["__meta_kubernetes_pod_ip"],
+                "regex": "(.+)",
+                "targetLabel": "__address__",
+                "replacement": f"$1:{port}",
+            },
+            {"sourceLabels": [told], "targetLabel": "model"},
+        ],
+    }
+
+
 def _served(model: Model) -> dict[str, Any]:
     runtime = RUNTIMES[model.runtime]
     option = _NAME_OPTION.get(model.runtime)
@@ -190,7 +230,7 @@ def _custom(model: Model, wish: Container, registry: Registry) -> dict[str, Any]
     """A container of the user's: KServe mounts the model where STORAGE_URI asks for one."""
     env = {"STORAGE_URI": model.uri, "MODEL_NAME": model.name, **wish.env}
     return {
-        "name": "kserve-container",
+        "name": _CONTAINER,
         "image": str(mirrored(parse(wish.image), registry)),
         **({"command": list(wish.command)} if wish.command else {}),
         **({"args": list(wish.args)} if wish.args else {}),

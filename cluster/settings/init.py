@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cluster.problems import InputError, Problem
+from cluster.settings.checks.alerts import RECEIVERS
 from cluster.settings.load import from_sections
 from cluster.settings.model import NAMESPACE, Access, Secrets
 from cluster.settings.stackfile import SEALED, Sections, read_stack_file
@@ -115,8 +116,18 @@ def _checked(sections: Sections, stack_file: Path) -> Access:
     if there is None or isinstance(there, Mapping):
         filled = dict.fromkeys(missing_secrets(sections.values), SEALED)
         values = {**sections.values, "secrets": {**(there or {}), **filled}}
-        sections = Sections(values, sections.prefixes, sections.problems)
+        sections = Sections(_without_receivers(values), sections.prefixes, sections.problems)
     return from_sections(sections, str(stack_file), sealed=False).access
+
+
+def _without_receivers(values: Mapping[str, object]) -> dict[str, object]:
+    """Leave out who is told of alerts: their secrets are set by the engine, in the stack that is made here first."""
+    kept = dict(values)
+    for section, left_out in (("monitoring", {"alerts"}), ("secrets", set(RECEIVERS))):
+        mapping = kept.get(section)
+        if isinstance(mapping, Mapping):
+            kept[section] = {key: value for key, value in mapping.items() if key not in left_out}
+    return kept
 
 
 def _public_key(key_file: Path, wanted: str | None) -> tuple[str | None, bool]:

@@ -12,15 +12,15 @@ from pydantic import Field
 
 from cluster.settings.sections.backup import Backup
 from cluster.settings.sections.base import NAMESPACE, Section
-from cluster.settings.sections.hosts import Access, Host, Images, Network, Pool, Reserve
+from cluster.settings.sections.hosts import Access, Exporters, Host, Images, Network, Pool, Reserve
 from cluster.settings.sections.hpc import Hpc
 from cluster.settings.sections.machines import Gpu, Kubernetes, Machine
 from cluster.settings.sections.models import Container, CpuVariant, Model, ModelUri, Transfer
+from cluster.settings.sections.monitoring import Alerts, Mail, Monitoring, Slack, Watchdog, Webhook
 from cluster.settings.sections.services import (
     Charts,
     Database,
     GpuOperator,
-    Monitoring,
     ObjectStore,
     Registry,
     Secrets,
@@ -30,11 +30,13 @@ from cluster.settings.sections.services import (
 __all__ = [
     "NAMESPACE",
     "Access",
+    "Alerts",
     "Backup",
     "Charts",
     "Container",
     "CpuVariant",
     "Database",
+    "Exporters",
     "Gpu",
     "GpuOperator",
     "Host",
@@ -42,6 +44,7 @@ __all__ = [
     "Images",
     "Kubernetes",
     "Machine",
+    "Mail",
     "Model",
     "ModelUri",
     "Monitoring",
@@ -54,7 +57,10 @@ __all__ = [
     "Section",
     "Serving",
     "Settings",
+    "Slack",
     "Transfer",
+    "Watchdog",
+    "Webhook",
 ]
 
 

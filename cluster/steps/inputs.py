@@ -79,6 +79,13 @@ def shaping_files(provisioner: str, *, control_plane: bool) -> tuple[str, ...]:
 PREFLIGHT_FILES = ("preflight.yml", "tasks/look.yml", "library/cloud_node.py", "module_utils/cloud_node/*.py")
 """What asks the VMs."""
 
+_CERTIFICATE_METRICS = (
+    "certificate_metrics.yml",
+    "files/certificate-metrics.sh",
+    "templates/certificate-metrics.*.j2",
+)
+"""A timer on control planes; where Kubespray installs, a new one comes with the next run."""
+
 _SHAPING: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "kubespray": ((), (), ()),
     "kubeadm": (
@@ -98,6 +105,7 @@ _SHAPING: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]]
             *(f"templates/{name}.yaml.j2" for name in ("local-path", "metrics-server")),
             "templates/renew-certificates.*.j2",
             "files/renew-certificates.sh",
+            *_CERTIFICATE_METRICS,
         ),
         ("kubeadm_workers.yml",),
     ),
@@ -109,7 +117,7 @@ _SHAPING: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]]
             "vars/common.yml",
             "vars/k3s.yml",
         ),
-        (),
+        _CERTIFICATE_METRICS,
         (),
     ),
 }

@@ -68,6 +68,7 @@ def control_plane(step: Step) -> str:
     provisioner.before(step.plays, planes)
     _remove(step, planes.remove, planes.gone)
     provisioner.control_planes(step.plays, planes, upgrade=upgrade)
+    step.plays.ours("certificate_metrics.yml")
     _note(step, planes, standing, wanted)
     return f"control plane {', '.join(hosts)}: Kubernetes {wanted}"
 

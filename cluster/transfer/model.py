@@ -117,6 +117,17 @@ class Report:
         """Return how many versions ended so."""
         return sum(1 for each in self.results if each.outcome == outcome)
 
+    def stages(self) -> dict[str, int]:
+        """Return how many versions have reached which stage: each that is registered is transferred, too."""
+        there = [each for each in self.results if each.outcome in ("complete", "sent", "repaired")]
+        return {
+            "trained": len(self.results),
+            "transferred": len(there),
+            "registered": sum(1 for each in there if each.registered),
+            "waiting": self.count("waiting"),
+            "refused": self.count("refused"),
+        }
+
     @property
     def sent_bytes(self) -> int:
         """Of all versions; none in a dry run."""

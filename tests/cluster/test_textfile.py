@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cloudctl.told import told
 from cluster.settings.model import Settings
-from cluster.textfile import LAST_RUN, LAST_SUCCESS, SUCCESS, Run, tell
+from cluster.textfile import LAST_RUN, LAST_SUCCESS, MODEL_VERSIONS, SUCCESS, Run, tell
+from cluster.transfer.model import Report, Result
 
 
 def values(file: Path) -> dict[str, float]:
@@ -29,6 +30,31 @@ def test_when_it_last_ended_well_outlives_a_failure(tmp_path: Path) -> None:
     got = values(file)
     assert (got[LAST_SUCCESS], got[LAST_RUN], got[SUCCESS]) == (100.0, 200.0, 0.0)
     assert list(tmp_path.iterdir()) == [file] and stat.S_IMODE(file.stat().st_mode) == 0o644
+
+
+def stages(file: Path) -> dict[str, float]:
+    families = text_string_to_metric_families(file.read_text())
+    samples = [sample for family in families for sample in family.samples if sample.name == MODEL_VERSIONS]
+    return {sample.labels["stage"]: sample.value for sample in samples}
+
+
+def test_what_was_counted_stays_until_it_is_counted_again(tmp_path: Path) -> None:
+    file = tmp_path / "inference-cloud-prod-transfer.prom"
+    report = Report("/source", "models", False)
+    report.results = [
+        Result("a/1", "complete", registered="1"),
+        Result("a/2", "sent", registered="2"),
+        Result("b/1", "sent"),
+        Result("b/2", "waiting"),
+        Result("c/1", "refused"),
+    ]
+    tell(tmp_path, "prod", Run("transfer", True, 1.0, versions=report.stages()))
+    counted = {"trained": 5, "transferred": 3, "registered": 2, "waiting": 1, "refused": 1}
+    assert stages(file) == counted
+    tell(tmp_path, "prod", Run("transfer", False, 1.0))
+    assert stages(file) == counted, "a run that failed has counted nothing"
+    tell(tmp_path, "prod", Run("transfer", True, 1.0, versions={"trained": 0}))
+    assert stages(file) == {"trained": 0}
 
 
 def test_a_file_that_cannot_be_read_is_written_anew(tmp_path: Path) -> None:

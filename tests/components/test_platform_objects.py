@@ -10,12 +10,15 @@ import pulumi
 import pytest
 
 from cluster import versions
+from cluster.monitoring.dashboards import MADE
 from cluster.problems import InputError
 from tests.components.plan import Secret
 from tests.components.platform_stack import NAMESPACE, RELEASE, everything, leaves, make, one
 from tests.render.stacks import PASSWORDS
 
 MIRROR = "registry.site:5000/cloud"
+NEEDS_EXPORTERS = {"dashboard-cloud-hosts"}
+"""The dashboard that this stack has nothing for."""
 
 
 def images(value: Any) -> list[str]:
@@ -164,7 +167,9 @@ def test_a_models_pods_are_measured_where_their_server_shows_it() -> None:
     made = make(models=[*others, custom])
     for name, port in {"vllm": 8080, "huggingface": 8080, "mlserver": 8082, "mlflow": 8082, "own": 9000}.items():
         (asked,) = one(made, "PodMonitor", f"{name}-metrics").inputs["spec"]["podMetricsEndpoints"]
-        assert asked == {"portNumber": port, "path": "/metrics"}, name
+        assert asked["path"] == "/metrics"
+        (address,) = [each for each in asked["relabelings"] if each.get("targetLabel") == "__address__"]
+        assert address["replacement"] == f"$1:{port}", name
 
 
 def test_a_model_that_nodes_keep_mounts_their_folder() -> None:
@@ -279,10 +284,39 @@ def test_the_hpc_side_is_federated_with_its_own_labels() -> None:
 def test_dashboards_are_found_by_grafana() -> None:
     made = everything()
     maps = [each for each in made.plan.of_type("kubernetes:core/v1:ConfigMap") if each.name.startswith("dashboard-")]
-    assert len(maps) == 4
+    assert {each.name for each in maps} == {f"dashboard-{path.stem}" for path in MADE.glob("*.json")} - NEEDS_EXPORTERS
     for each in maps:
         assert each.inputs["metadata"]["labels"] == {"grafana_dashboard": "1"}
         assert json.loads(next(iter(each.inputs["data"].values())))["panels"]
+
+
+def test_exporters_of_hosts_are_scraped_and_shown() -> None:
+    exporters = {"node": "192.168.200.1:9100", "libvirt": "192.168.200.1:9177"}
+    made = make(hosts=[{"name": "workstation", "exporters": exporters}])
+    for job in ("host-node", "host-libvirt"):
+        spec = one(made, "ScrapeConfig", job).inputs["spec"]
+        assert (spec["jobName"], spec["staticConfigs"][0]["labels"]) == (job, {"host": "workstation"})
+    assert one(made, "ConfigMap", "dashboard-cloud-hosts")
+    rules = one(made, "Release", "monitoring").inputs["values"]["additionalPrometheusRulesMap"]
+    names = [rule.get("alert") for rule in rules["host"]["groups"][0]["rules"]]
+    assert (
+        "VmDown" in names
+        and "host" not in one(everything(), "Release", "monitoring").inputs["values"]["additionalPrometheusRulesMap"]
+    )
+
+
+def test_receivers_read_their_secrets_from_a_secret() -> None:
+    hush = {"alerts_slack_url": "https://hush.lan/hush-slack", "alerts_smtp_password": "hush-smtp-password"}
+    mail = {"to": ["you@site.lan"], "sender": "cloud@site.lan", "smarthost": "mail.site.lan:587", "user": "cloud"}
+    alerts = {"slack": {"channel": "#ops"}, "mail": mail}
+    made = make(monitoring={"alerts": alerts}, secrets={**PASSWORDS, **hush})
+    secret = one(made, "Secret", "alertmanager-receivers").inputs["stringData"]
+    assert secret == Secret(hush)
+    values = one(made, "Release", "monitoring").inputs["values"]["alertmanager"]
+    assert values["alertmanagerSpec"]["secrets"] == ["alertmanager-receivers"]
+    assert not [value for _, value in leaves(values) if "hush" in str(value)]
+    plain = one(everything(), "Release", "monitoring").inputs["values"]["alertmanager"]
+    assert "secrets" not in plain["alertmanagerSpec"]
 
 
 def test_the_transfer_is_a_timer_with_its_logins_and_a_way_into_the_store() -> None:

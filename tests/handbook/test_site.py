@@ -22,7 +22,7 @@ from handbook.reference import runbooks
 pytestmark = pytest.mark.xdist_group("site")
 
 ADDED = [
-    Page("monitoring.md", "# Monitoring\n\nSee [GPUs](gpus.md) and [a runbook](runbooks/alerts/hot.md#look).\n"),
+    Page("to-come.md", "# To come\n\nSee [GPUs](gpus.md) and [a runbook](runbooks/alerts/hot.md#look).\n"),
     Page(
         "runbooks/alerts/hot.md",
         "# Hot\n\nIt is hot.\n\n## Look\n\n<!-- executed: lab -->\n```\nmake lab\n```\n\nSee [GPUs](../../gpus.md).\n",

@@ -61,6 +61,7 @@ RELEASES: dict[str, Callable[[Settings], dict[str, Any]]] = {
         storage_class="local-path",
         service_monitors=True,
         rules={"gpus": {"groups": []}},
+        receivers="alertmanager-receivers",
     ),
     "minio": lambda s: minio.values(
         s,
@@ -123,6 +124,23 @@ def test_a_mirror_leaves_no_other_registry(release: str) -> None:
 def test_k3s_has_no_separate_control_plane_to_measure() -> None:
     k3s = RELEASES["kube-prometheus-stack"](settings(kubernetes={"provisioner": "k3s"}))
     assert [k3s[part]["enabled"] for part in ("kubeEtcd", "kubeProxy", "kubeScheduler")] == [False, False, False]
+
+
+def test_etcd_of_kubespray_is_no_pod_and_is_found_by_address() -> None:
+    made = {
+        name: RELEASES["kube-prometheus-stack"](settings(kubernetes={"provisioner": name}))
+        for name in ("kubespray", "kubeadm")
+    }
+    assert made["kubespray"]["kubeEtcd"]["endpoints"] == ["192.168.200.11"]
+    assert "endpoints" not in made["kubeadm"]["kubeEtcd"]
+    for values in made.values():
+        parts = ("kubeEtcd", "kubeProxy", "kubeScheduler", "kubeControllerManager")
+        assert all(values[part]["enabled"] for part in parts)
+
+
+def test_of_a_cluster_that_existed_nothing_is_taken_for_granted() -> None:
+    values = RELEASES["kube-prometheus-stack"](settings(machines=[], kubernetes={"provisioner": "existing"}))
+    assert not values["kubeEtcd"]["enabled"] and "extraHostVolumeMounts" not in values["prometheus-node-exporter"]
 
 
 def test_prometheus_stops_before_its_volume_is_full() -> None:

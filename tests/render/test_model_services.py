@@ -1,4 +1,4 @@
-"""InferenceServices, load tests, alert rules and dashboards: pure data with a few laws."""
+"""InferenceServices, their monitors and load tests: pure data with a few laws."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.render import alert_rules, dashboards, inference_service, load_test, storage_containers
+from cluster.render import inference_service, load_test, storage_containers
 from cluster.settings.model import Model, Registry
 from cluster.settings.served import served
 from tests.kserve.standin import reconcile
@@ -154,37 +154,35 @@ def test_a_model_of_unknown_input_is_asked_whether_it_is_ready() -> None:
     assert plan["url"].endswith("/v2/models/assistant/ready")
 
 
-def test_rules_of_gpus_only_where_there_are_gpus() -> None:
-    assert "gpus" not in alert_rules.rules("")
-    group = alert_rules.rules("dcgm")["gpus"]["groups"][0]
-    assert all('{job="dcgm"}' in rule["expr"] for rule in group["rules"])
+def test_a_models_pods_are_measured_at_the_port_of_their_runtime() -> None:
+    container = {"image": "quay.io/me/server:1.2", "port": 9000}
+    for mine, port in (
+        (model(gpus=1), 8080),
+        (model(runtime="mlflow"), 8082),
+        (model(runtime="mlserver"), 8082),
+        (model(runtime="huggingface"), 8080),
+        (model(runtime="custom", container=container), 9000),
+    ):
+        (endpoint,) = inference_service.monitor_spec(mine)["podMetricsEndpoints"]
+        address = next(each for each in endpoint["relabelings"] if each.get("targetLabel") == "__address__")
+        assert address["replacement"] == f"$1:{port}", mine.runtime
+        assert "port" not in endpoint, "no container of KServe's runtimes declares one"
 
 
-def test_every_alert_says_what_is_wrong() -> None:
-    rules = [rule for file in alert_rules.rules("dcgm").values() for group in file["groups"] for rule in group["rules"]]
-    names = [rule["alert"] for rule in rules]
-    assert len(set(names)) == len(names) >= 8
-    assert all(rule["annotations"]["summary"] and rule["labels"]["severity"] for rule in rules)
+def test_a_version_under_test_is_measured_under_its_own_name() -> None:
+    spec = inference_service.monitor_spec(model())
+    (chosen,) = spec["selector"]["matchExpressions"]
+    assert chosen["values"] == ["assistant", "assistant-candidate"]
+    assert spec["podMetricsEndpoints"][0]["relabelings"][-1]["targetLabel"] == "model"
 
 
-@pytest.mark.parametrize(
-    "dashboard", [dashboards.gpus(), dashboards.serving(), dashboards.platform(), dashboards.comparison("slurm")]
-)
-def test_dashboards_are_valid_and_stable(dashboard: tuple[str, list[dashboards.Panel]]) -> None:
-    text = dashboards.render(dashboard, "source")
-    got = json.loads(text)
-    assert text == dashboards.render(dashboard, "source")
-    places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in got["panels"]]
-    assert len(set(places)) == len(places)
-    for panel in got["panels"]:
-        assert panel["datasource"]["uid"] == "source"
-        for target in panel["targets"]:
-            assert target["expr"].count("(") == target["expr"].count(")"), panel["title"]
-            assert target["expr"].count("{") == target["expr"].count("}"), panel["title"]
-
-
-def test_a_comparison_draws_both_clusters() -> None:
-    for panel in dashboards.comparison("slurm")[1]:
-        ours, theirs = panel.queries
-        assert 'cluster!="slurm"' in ours[0]
-        assert 'cluster="slurm"' in theirs[0]
+def test_a_standby_with_another_server_is_measured_at_the_port_of_that() -> None:
+    variant = {"uri": "models:/small/1", "runtime": "mlflow"}
+    spec = inference_service.monitor_spec(model(gpus=1, standby="cpu", cpu_variant=variant))
+    assert spec["selector"]["matchExpressions"][0]["values"][-1] == "assistant-standby"
+    found = {}
+    for endpoint in spec["podMetricsEndpoints"]:
+        kept = [each["regex"] for each in endpoint["relabelings"] if each.get("action") == "keep"][-1]
+        address = next(each for each in endpoint["relabelings"] if each.get("targetLabel") == "__address__")
+        found[kept] = address["replacement"]
+    assert found == {"assistant|assistant-candidate": "$1:8080", "assistant-standby": "$1:8082"}

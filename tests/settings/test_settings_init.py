@@ -85,6 +85,15 @@ def test_everything_that_is_missing_is_added(stack_file: Path, tmp_path: Path) -
     assert stat.S_IMODE(key.parent.stat().st_mode) == 0o700
 
 
+def test_a_receiver_of_alerts_whose_secret_is_not_there_yet_is_no_hindrance(stack_file: Path) -> None:
+    document = yaml.safe_load(stack_file.read_text())
+    document["config"][f"{NAMESPACE}:monitoring"]["alerts"] = {"slack": {"channel": "#ops"}}
+    stack_file.write_text(yaml.safe_dump(document))
+    initialise(stack_file, "dev", Recorder(stack_file))
+    with pytest.raises(InputError, match="alerts_slack_url"):
+        from_file(stack_file, sealed=True)
+
+
 def test_values_go_by_standard_input_only(stack_file: Path) -> None:
     run = Recorder(stack_file)
     done = initialise(stack_file, "dev", run)

@@ -50,7 +50,8 @@ CASES: list[tuple[Change, str]] = [
     (put("netwrok", {}), "netwrok: is not a setting; did you mean network?"),
     (
         put("hosts.0.zz", 1),
-        "hosts[0].zz: is not a setting; known here: name, uri, pool, reserve, vcpus_per_core, emulation, facts",
+        "hosts[0].zz: is not a setting; known here: name, uri, pool, reserve, vcpus_per_core, emulation, facts,"
+        " exporters",
     ),
     (
         put("access", {"password": "hunter2hunter2"}),

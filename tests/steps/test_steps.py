@@ -66,7 +66,7 @@ def marks_of(cluster: Cluster) -> dict[str, str]:
 def test_control_planes_are_made(cluster: Make, provisioner: str, plays: list[str]) -> None:
     made = cluster(kubernetes={"provisioner": provisioner})
     run(made, "control-plane")
-    assert made.lines == plays
+    assert made.lines == [*plays, "certificate_metrics.yml"]
 
 
 @pytest.mark.parametrize(
@@ -163,8 +163,9 @@ def test_an_upgrade_is_one_minor_at_a_time(cluster: Make) -> None:
     installed(made, "1.33.7")
     run(made, "control-plane")
     around = ["upgrade_begin.yml", "playbooks/facts.yml", "upgrade-cluster.yml kube_control_plane:etcd"]
-    assert made.lines == [*around, "upgrade_end.yml", "label_nodes.yml kube_control_plane", "mark_nodes.yml"]
-    assert made.played[-3].extra == {"upgraded": ["control-1"]}
+    after = ["label_nodes.yml kube_control_plane", "certificate_metrics.yml", "mark_nodes.yml"]
+    assert made.lines == [*around, "upgrade_end.yml", *after]
+    assert made.played[-4].extra == {"upgraded": ["control-1"]}
     assert made.played[-1].extra == {"marks": {"control-1": "v2.30.0"}}
     made.played.clear()
     run(made, "workers")

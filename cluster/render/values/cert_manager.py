@@ -20,5 +20,6 @@ def values(settings: Settings, *, service_monitors: Leaf) -> Values:
         "webhook": {"resources": resources("20m", "64Mi")},
         "cainjector": {"resources": resources("50m", "256Mi")},
         "startupapicheck": {"resources": resources("20m", "64Mi")},
-        "prometheus": {"enabled": True, "servicemonitor": {"enabled": service_monitors}},
+        # a certificate's own namespace, not that of cert-manager
+        "prometheus": {"enabled": True, "servicemonitor": {"enabled": service_monitors, "honorLabels": True}},
     }

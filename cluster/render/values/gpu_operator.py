@@ -43,11 +43,18 @@ def values(settings: Settings, *, service_monitors: Leaf) -> Values:
         "migManager": {"enabled": False},
         "dcgmExporter": {
             "enabled": wish.dcgm_exporter,
-            "serviceMonitor": {"enabled": service_monitors if wish.dcgm_exporter else False},
+            "serviceMonitor": _monitor(service_monitors) if wish.dcgm_exporter else {"enabled": False},
             "resources": resources("50m", "256Mi"),
         },
     }
     return _from_mirror(result, settings) if settings.registry.mirror else result
+
+
+def _monitor(enabled: Leaf) -> Values:
+    """Have the cards' node told as ``node``: the exporter's own label is Hostname, or hostname from 4.6 on."""
+    node = {"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "node"}
+    relabelings = [{**node, "action": "replace", "regex": "(.+)", "replacement": "$1"}]
+    return {"enabled": enabled, "relabelings": relabelings}
 
 
 def driver_version(settings: Settings) -> str | None:

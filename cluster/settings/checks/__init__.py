@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cluster.problems import Problem
 from cluster.settings.checks import (
+    alerts,
     backup,
     capacity,
     drivers,
@@ -41,6 +42,7 @@ def check(draft: Draft) -> list[Problem]:
         backup.check,
         capacity.check,
         hpc.check,
+        alerts.check,
         secrets.check,
     )
     return [problem for part in parts for problem in part(draft)]

@@ -34,6 +34,10 @@ Whole = Annotated[int, Field(strict=True)]
 """A whole number; true, "4" and 4.0 are none."""
 
 
+HOST_PORT = r"^[a-z0-9.-]+:\d+$"
+"""Form of host:port."""
+
+
 class Section(BaseModel):
     """Base of every section: frozen, and a key that nobody reads is a mistake."""
 

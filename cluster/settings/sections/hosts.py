@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from cluster.settings.sections.base import Address, Cidr, Section, Whole
+from cluster.settings.sections.base import HOST_PORT, Address, Cidr, Section, Whole
 from cluster.types import MiB, Name, mib
 
 _CIDR = IPv4Network("192.168.200.0/24")
@@ -27,6 +27,17 @@ class Pool(Section):
 
     name: Name = "inference-cloud"
     path: Annotated[str, Field(pattern=r"^/.+")] = "/var/lib/libvirt/inference-cloud"
+
+
+class Exporters(Section):
+    """Where a host tells how it does; ``cloudctl host exporters`` puts such exporters there."""
+
+    node: Annotated[
+        str | None, Field(pattern=HOST_PORT, description="host:port of a node exporter, as the VMs reach it")
+    ] = None
+    libvirt: Annotated[
+        str | None, Field(pattern=HOST_PORT, description="host:port of a libvirt exporter, likewise")
+    ] = None
 
 
 class Host(Section):
@@ -48,6 +59,9 @@ class Host(Section):
     facts: Annotated[
         str | None, Field(description="path of a host facts file; left out: read from the host itself at every run")
     ] = None
+    exporters: Annotated[Exporters, Field(description="where it tells how it does; left out: it is not measured")] = (
+        Exporters()
+    )
 
 
 def _first_address(network: Mapping[str, Any]) -> IPv4Address:

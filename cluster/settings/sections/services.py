@@ -82,26 +82,10 @@ class Serving(Section):
     ] = 30
 
 
-class Monitoring(Section):
-    """Prometheus, Alertmanager, Grafana."""
-
-    size: MiB = mib("50GiB")
-    storage_class: StorageClassName = None
-    retention_days: Annotated[Whole, Field(ge=1, le=3650)] = 30
-    federate: Annotated[
-        str | None, Field(pattern=r"^[a-z0-9.-]+:\d+$", description="host:port of the HPC cluster's Prometheus")
-    ] = None
-    textfiles: Annotated[
-        str | None,
-        Field(
-            pattern=r"^/.+",
-            description="a node exporter's textfile folder, where Pulumi runs; timers tell there how they did",
-        ),
-    ] = None
-
-
 class Secrets(Section):
-    """Passwords, encrypted by ``pulumi config set --secret``; ``cloudctl init`` makes strong ones. Never printed."""
+    """Encrypted by ``pulumi config set --secret``, never printed. ``cloudctl init`` makes the passwords; who is told of
+    alerts brings what begins with ``alerts_``.
+    """
 
     object_store_root_password: SecretStr
     object_store_mlflow_password: SecretStr
@@ -111,6 +95,17 @@ class Secrets(Section):
     backup_password: Annotated[SecretStr, Field(description="opens the backups; keep a copy outside this machine")]
     backup_place_secret_key: Annotated[
         SecretStr | None, Field(description="the S3 place's, from whoever runs it; cloudctl init does not make it")
+    ] = None
+    alerts_webhook_url: Annotated[SecretStr | None, Field(description="in place of monitoring.alerts.webhook.url")] = (
+        None
+    )
+    alerts_webhook_token: Annotated[SecretStr | None, Field(description="sent to the webhook as a bearer token")] = None
+    alerts_slack_url: Annotated[
+        SecretStr | None, Field(description="the webhook that Slack gives out for monitoring.alerts.slack")
+    ] = None
+    alerts_smtp_password: Annotated[SecretStr | None, Field(description="of monitoring.alerts.mail.user")] = None
+    alerts_watchdog_url: Annotated[
+        SecretStr | None, Field(description="in place of monitoring.alerts.watchdog.url")
     ] = None
 
     @classmethod

@@ -1,0 +1,1 @@
+"""What is measured, what is shown, and who is told: alert rules, dashboards, scrapes outside the cluster, routes."""

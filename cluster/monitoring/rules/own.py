@@ -1,0 +1,40 @@
+"""The monitoring itself: that it is alive, that what it asks answers, and that the other cluster's does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cluster.monitoring.names import ETCD, HOST_LIBVIRT, HOST_NODE, MLFLOW, PROXIES, STORE, federated
+from cluster.monitoring.rules.rule import Alert, Rule
+from cluster.settings.model import Settings
+
+_OWN = "|".join((HOST_NODE, HOST_LIBVIRT, ETCD, PROXIES, "federate-.+"))
+"""Jobs that have an alert of their own when they do not answer, and so have the namespaces beside them."""
+
+
+def rules(settings: Settings) -> Iterable[Rule]:
+    """Yield them. They take the place of the chart's group ``general``, which is switched off."""
+    yield Alert(
+        "Watchdog",
+        "vector(1)",
+        0,
+        "none",
+        "fires always: as long as it arrives, Prometheus and Alertmanager work",
+    )
+    up = f'up{{job!~"{_OWN}", namespace!~"{STORE}|{MLFLOW}"}}'
+    yield Alert(
+        "TargetDown",
+        f"100 * count by (job, namespace) ({up} == 0) / count by (job, namespace) ({up}) > 10",
+        15,
+        "warning",
+        '{{ printf "%.0f" $value }}% of the targets {{ $labels.job }} in {{ $labels.namespace }} do not answer',
+    )
+    if settings.monitoring.federate:
+        other = settings.hpc.name if settings.hpc else "hpc"
+        yield Alert(
+            "FederationDown",
+            f'up{{job="{federated(other)}"}} == 0',
+            15,
+            "warning",
+            f"Prometheus of cluster {other} does not answer: its half of the dashboards is empty",
+        )
