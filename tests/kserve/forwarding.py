@@ -25,6 +25,8 @@ if "get pods" in words or "/pods?" in words:
     print(json.dumps(listed))
     sys.exit(0)
 found = re.search(r"--namespace (\\S+) port-forward (service|pod)/(\\S+) :(\\d+) --address=127.0.0.1", words)
+if found is None:
+    sys.exit("error: the server doesn't have a resource type " + words)
 wanted = "/".join(each for each in found.groups() if each != "service")
 if wanted not in targets:
     sys.exit('Error from server (NotFound): %ss "%s" not found' % (found[2], found[3]))
