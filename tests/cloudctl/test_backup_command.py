@@ -246,4 +246,4 @@ def test_a_renewal_says_in_which_order_and_asks_first(project: Project, cloudctl
     done = cloudctl("certs", "renew", "--yes", "--stack", "prod")
     assert done.exit_code == 0, done.output
     assert "kubeconfig.yml" in (project.folder / "played").read_text().splitlines()[-1]
-    assert (project.folder / ".cloud/prod/renewed").exists()
+    assert (project.folder / ".cloud/prod/kubeconfig.stale").read_text().startswith("renewed 20")

@@ -101,8 +101,11 @@ def standing(place: Workspace) -> Standing:
     assert len(urns) == len(set(urns)), "a resource is in the state twice"
     facts = load_facts(next((place.dir / "hosts").glob("*.yaml")))[0]
     # An id that chance made may stand in another resource's inputs: there it reads as what it names.
-    names = {str(each["id"]): f"<id of {each['urn'].rsplit('::', 1)[-1]}>" for each in resources if each.get("id")}
-    names[str(place.home)] = "HOME"
+    # The order in the state is one of chance, too, and an id may be a part of another: by URN, the longest first.
+    known = sorted((each for each in resources if each.get("id")), key=lambda each: str(each["urn"]))
+    given = {str(each["id"]): f"<id of {each['urn'].rsplit('::', 1)[-1]}>" for each in known}
+    given[str(place.home)] = "HOME"
+    names = dict(sorted(given.items(), key=lambda each: (-len(each[0]), each[0])))
     book = LeaseFile(place.dir / "state.json").read()
     return Standing(
         {each["urn"]: (each["type"], _plain(each.get("inputs"), names)) for each in resources},

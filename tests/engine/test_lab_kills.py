@@ -30,7 +30,7 @@ from tests.engine.rehearsal import Lab
 
 pytestmark = pytest.mark.engine
 
-STEPS = 110
+STEPS = 130
 """More than an update of the small stack has; a step that is not there is skipped over, and a test counts them."""
 
 SAMPLE = (39,)

@@ -24,11 +24,16 @@ from pathlib import Path
 from cluster.budget import GPUAlreadyAllocatedError
 from cluster.host.model import Domain, HostFacts
 from cluster.leases import LeaseFile, Update
+from cluster.leases import update as updates
 from cluster.leases.claims import Claims
-from cluster.leases.update import PLUGIN, ended, state_of
+from cluster.leases.update import ended, state_of
 from tests.leases.lease_hosts import CARDS, JOINT, LIMITS, audio, demand, host
 
 EMPTY = host(joint=JOINT)
+
+PLUGIN = "pulumi-resource-claimants"
+"""The plugin that an orphan plays. Under libvirt's own name it would keep updates of other tests alive; where this
+program is started by that name (``sys.orig_argv``), its orphans have it on their command line, and are told by it."""
 
 
 def main() -> int:
@@ -41,6 +46,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--without-lock", action="store_true", help="to see that a violation is seen")
     options = parser.parse_args()
+    assert Path(sys.orig_argv[0]).name == PLUGIN, f"to be started by a link of the name {PLUGIN}"
+    updates.PLUGIN = PLUGIN
     (options.folder / "vms").mkdir(parents=True)
     herd = Herd(options)
     try:

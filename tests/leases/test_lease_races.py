@@ -6,6 +6,7 @@ That a claim may go wrong in these ways, and that it would be seen, shows the ru
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -14,14 +15,18 @@ from pathlib import Path
 import pytest
 
 from cluster.leases import LeaseFile
+from tests.leases import claimants
 
 ROOT = Path(__file__).parents[2]
 
 
 def run(folder: Path, *options: str) -> tuple[dict[str, int], str]:
     """Run the claimants; return what they counted, and their errors."""
-    words = [sys.executable, "-m", "tests.leases.claimants", str(folder), *options]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    program = folder.with_name(claimants.PLUGIN)
+    program.symlink_to(sys.executable)  # outside of its virtual environment it is told where the packages are
+    words = [str(program), "-m", "tests.leases.claimants", str(folder), *options]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     counts: dict[str, int] = json.loads(done.stdout)
     assert done.returncode == (1 if counts["violations"] else 0), done.stderr
     return counts, done.stderr

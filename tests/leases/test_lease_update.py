@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from cluster.leases import Update
+from cluster.leases import update as updates
 from cluster.leases.update import ended, running_update, state_of
 from tests.leases.lease_hosts import OVER, A, B, lease
 
@@ -148,8 +149,11 @@ def test_a_plugin_that_outlived_its_engine_still_works(
     assert ended([lease(A, update=update)], tmp_path) == (frozenset({update}) if state == "over" else frozenset())
 
 
-def test_a_real_plugin_that_is_left_behind_keeps_its_update_alive(start: Start, tmp_path: Path) -> None:
-    plugin = tmp_path / "pulumi-resource-libvirt"
+def test_a_real_plugin_that_is_left_behind_keeps_its_update_alive(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin = tmp_path / "pulumi-resource-left-behind"  # under its own name it would keep updates of other tests alive
+    monkeypatch.setattr(updates, "PLUGIN", plugin.name)
     plugin.symlink_to("/bin/sleep")
     leaves = f"import subprocess; p = subprocess.Popen([{str(plugin)!r}, '60'], stdout=-3); print(p.pid, flush=True)"
     process = start(f"{TELL}; {leaves}; input()", "pulumi")

@@ -88,9 +88,9 @@ HOW |= {"tasks/kubeadm_join.yml", "tasks/kubeadm_reset.yml", "templates/kubeadm-
 @pytest.mark.parametrize(
     ("provisioner", "control_plane", "playbooks"),
     [
-        ("kubeadm", True, ("kubeadm_nodes.yml", "kubeadm_control_plane.yml")),
+        ("kubeadm", True, ("kubeadm_nodes.yml", "kubeadm_control_plane.yml", "certificate_metrics.yml")),
         ("kubeadm", False, ("kubeadm_nodes.yml", "kubeadm_workers.yml")),
-        ("k3s", True, ("k3s.yml",)),
+        ("k3s", True, ("k3s.yml", "certificate_metrics.yml")),
         ("k3s", False, ("k3s.yml",)),
     ],
 )
