@@ -1,4 +1,4 @@
-"""A worker's pods leave it before it restarts or is deleted, and are let in again after it: by a stand-in for kubectl."""
+"""A worker's pods leave it before it restarts or is deleted, and are let in after it; with a stand-in for kubectl."""
 
 from __future__ import annotations
 
