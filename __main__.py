@@ -16,8 +16,8 @@ from cluster.host.model import HostFacts
 from cluster.host.source import facts_for
 from cluster.leases.claims import Claims
 from cluster.leaving import consent, leaving_folder
-from cluster.quorum import pins, quorum
 from cluster.render.domain_xml import Definition
+from cluster.rolling import held_back
 from cluster.settings.load import from_pulumi
 from cluster.settings.model import Settings
 from cluster.standing import Standing
@@ -76,7 +76,7 @@ def verdict(settings: Settings, owner: str) -> Plan:
     findings += claims.findings(demands, facts, limits)
     standing, digests = Standing.of(settings, pulumi.get_stack(), facts), image_digests(settings)
     planned = planned_vms(settings, pulumi.get_stack(), facts, digests)
-    findings += [*pinning(settings, facts), *pins(settings, standing, digests), *quorum(settings, planned, standing)]
+    findings += [*pinning(settings, facts), *held_back(settings, planned, standing, digests)]
     findings += [*upgrades(settings, pulumi.get_stack()), *unfinished(settings, pulumi.get_stack())]
     findings += remarks(settings)
     warn(findings)

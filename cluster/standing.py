@@ -61,9 +61,9 @@ class Standing:
         self._by_name = {(vm.host, vm.name): vm for vm in self.vms}
 
     @classmethod
-    def of(cls, settings: Settings, stack: str, facts: Mapping[str, HostFacts]) -> Standing:
-        """Return what stands. Raises InputError where the record is there and cannot be read."""
-        path = record_file(settings, stack)
+    def of(cls, settings: Settings, stack: str, facts: Mapping[str, HostFacts], root: Path = Path()) -> Standing:
+        """Return what stands; ``root``: the project. Raises InputError where the record cannot be read."""
+        path = root / record_file(settings, stack)
         records = _read(path)
         owner, roles = f"cloud/{stack}", {machine.name: machine.role for machine in settings.machines}
         vms: list[Vm] = []

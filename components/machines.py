@@ -92,6 +92,8 @@ class Machine(TaskComponent):
         self.ready = self._ready(args, domain.id, self._size(args, domain.id).stdout)
         if _is_plane(machine):
             self._quorum(args, domain.id)
+        else:
+            self._leave(args, domain.id)
         self.register_outputs({"domainId": self.domain_id, "ready": self.ready.stdout})
 
     def _root(self, args: MachineArgs) -> libvirt.Volume:
@@ -197,6 +199,17 @@ class Machine(TaskComponent):
             # By nothing but the VM, whose id every making has: it may only be deleted where the VM is about to be.
             triggers=[domain_id],
             # The note that the VM goes is taken back once the VM can be used; and it is deleted before anything else.
+            opts=self.child(depends_on=[self.ready], delete_before_replace=True),
+        )
+
+    def _leave(self, args: MachineArgs, domain_id: pulumi.Input[str]) -> local.Command:
+        return local.Command(
+            f"{args.machine.name}-leave",
+            create=script("leave", "stays"),
+            delete=script("leave", "goes"),
+            environment={**_who(args), **_cluster(args)},
+            # As the quorum's: its pods may only be sent away where the VM is about to be deleted.
+            triggers=[domain_id],
             opts=self.child(depends_on=[self.ready], delete_before_replace=True),
         )
 

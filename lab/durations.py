@@ -18,7 +18,7 @@ ROWS: tuple[tuple[str, str, float], ...] = (
     (r"command:.*::.*(gpu.*image|packer.*gpu)", "create", 6.0),
     (r"command:.*::.*(image|packer)", "create", 6.0),
     (r"command:.*::.*(lease|kubeconfig|facts)", "create", 0.02),
-    (r"command:.*::.*-(console|size|quorum)$", "create", 0.02),
+    (r"command:.*::.*-(console|size|quorum|leave)$", "create", 0.02),
     # The operator's release is there at once; its ten minutes are those in which each worker compiles the driver.
     (r"command:.*::gpu-driver$", "create", 9.0),
     # Before the rows of the steps themselves: "control-plane-check" is a check, and "worker-1-ready" waits for a boot.

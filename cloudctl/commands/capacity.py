@@ -59,7 +59,7 @@ def capacity(
     settings = chosen.settings()
     claims = Claims.open(settings, chosen.owner, project.root())
     hosts = live.hosts(settings, host_file, stack=chosen.name)
-    data = {"stack": chosen.name, **view.report(settings, hosts, chosen.owner, claims)}
+    data = {"stack": chosen.name, **view.report(settings, hosts, chosen.owner, claims, project.root())}
     if fit and data["fits"] is not None:
         known = {name: facts for name, facts in hosts.items() if not isinstance(facts, str)}
         data["fit"], mended = _fit(chosen, settings, known, claims, keep_hpc=keep_hpc, write=write)

@@ -36,7 +36,7 @@ def gather(chosen: project.Stack, engine: Engine, host_files: list[Path] | None 
     over, claims = ended(book.leases), Claims.open(settings, chosen.owner, project.root())
     facts = live.hosts(settings, host_files, stack=chosen.name)
     told = _status(chosen, engine, settings, export, facts)
-    fit = capacity.report(settings, facts, chosen.owner, claims)
+    fit = capacity.report(settings, facts, chosen.owner, claims, project.root())
     cards_of = gpus.report(settings, facts, book, over, chosen.owner)
     return {
         "stack": chosen.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from cluster.backup.remark import remarks
@@ -22,15 +23,24 @@ from cluster.budget import (
 from cluster.budget.capacity import Sum
 from cluster.host.model import HostFacts
 from cluster.leases.claims import Claims
+from cluster.render import image
+from cluster.rolling import held_back
 from cluster.settings.model import Machine, Settings
+from cluster.standing import Standing
 from cluster.types import format_mib, gb
-from cluster.vm import pinning
+from cluster.vm import pinning, planned_vms
 
 
 def report(
-    settings: Settings, hosts: Mapping[str, HostFacts | str], owner: str, claims: Claims | None = None
+    settings: Settings,
+    hosts: Mapping[str, HostFacts | str],
+    owner: str,
+    claims: Claims | None = None,
+    root: Path | None = None,
 ) -> dict[str, Any]:
     """Return everything ``cloudctl capacity`` shows; ``claims`` is the lease file as it was before the hosts were read.
+
+    ``root``: the project, whose record and images say what an update would make anew; left out, nobody asks.
 
     ``fits`` is None where a host's facts, or a part of them that the verdict needs, could not be had and nothing else
     speaks against the plan; sums and findings then cover what is known.
@@ -44,6 +54,7 @@ def report(
     smaller = any(each.code != "fact-unknown" for each in refusals(findings))  # a lease is no matter of size
     findings += claims.findings(judged, facts, limits) if claims else []
     findings += pinning(settings, facts) if not unknown else []
+    findings += _held_back(settings, facts, owner, root) if root and facts and not unknown else []
     findings += remarks(settings)
     rows = []
     for name, each in facts.items():
@@ -63,6 +74,16 @@ def report(
         "nearest": _nearest(settings, facts, owner, limits, claims) if smaller and not unknown else None,
         "unknown": unknown,
     }
+
+
+def _held_back(settings: Settings, facts: Mapping[str, HostFacts], owner: str, root: Path) -> list[Finding]:
+    """Return what the program refuses because of the VMs that stand: no matter of size, so no smaller plan mends it."""
+    if settings.kubernetes.provisioner == "existing":
+        return []
+    stack, packer = owner.removeprefix("cloud/"), root / "packer"
+    digests = {"base": image.base_digest(settings, packer), "gpu-worker": image.gpu_digest(settings, packer)}
+    standing = Standing.of(settings, stack, facts, root)
+    return held_back(settings, planned_vms(settings, stack, facts, digests), standing, digests)
 
 
 def _row(total: Sum) -> dict[str, Any]:

@@ -42,6 +42,10 @@ class QuorumLossError(PlanRefusedError):
     """More control planes would go at once than etcd bears."""
 
 
+class GPURolloutError(PlanRefusedError):
+    """Several GPU workers would get another image at once."""
+
+
 class HostNotReadyError(PlanRefusedError):
     """The host lacks what no sum can mend: virtualisation, a link, a pool, a card, or a fact that is not known."""
 
@@ -78,6 +82,7 @@ _KINDS: dict[str, type[PlanRefusedError]] = {
     "gpu-leased": GPUAlreadyAllocatedError,
     "flip-open": GPUAlreadyAllocatedError,
     "quorum": QuorumLossError,
+    "gpu-rollout": GPURolloutError,
     "iommu-off": IOMMUConfigurationError,
     "gpu-group": IOMMUConfigurationError,
     "iommu-group-changed": IOMMUConfigurationError,

@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cluster.ansible import Outcome, Play, play
-from cluster.check import judge, pods
+from cluster.check import judge, pods, probes
 from cluster.check.model import Cluster, cluster
 from cluster.probe import failures
 from cluster.probe.model import Node, nodes
@@ -122,9 +122,25 @@ def _look(question: _Question) -> _Look:
 
 
 def _through(question: _Question, found: Cluster, problems: list[Problem]) -> _Look:
-    """Ask from every node that is in the cluster for pods, services and DNS."""
+    """Ask from every node that is in the cluster for pods, services and DNS, where need be from a pod of ours."""
+    nodes = probes.bare(found, judge.Wanted.of(question.settings, question.group).nodes)
+    left = any(probes.is_ours(pod) for pod in found.pods or ())
+    others = replace(found, pods=tuple(pod for pod in found.pods or () if not probes.is_ours(pod)))
+    if not nodes and not left:
+        return _asked_through(question, found, problems)
+    # Only where a pod is left of a check that was killed, or one is to be made, is anything done to the cluster.
+    try:
+        outcome = question.play("probe_pods.yml", **probes.variables(found, nodes))
+        made = probes.read(outcome.told, found, nodes)
+        return _asked_through(question, replace(others, pods=(*(others.pods or ()), *made.pods)), problems, made.notes)
+    finally:
+        if nodes:
+            question.play("probe_pods.yml", **probes.variables(found, ()))
+
+
+def _asked_through(question: _Question, found: Cluster, problems: list[Problem], notes: tuple[str, ...] = ()) -> _Look:
     told, failed = _probed(question, found)
-    return _Look((*problems, *failed, *pods.judge(told, found)), tuple(pods.notes(told, found)))
+    return _Look((*problems, *failed, *pods.judge(told, found)), (*pods.notes(told, found), *notes))
 
 
 def _probed(question: _Question, found: Cluster) -> tuple[dict[str, Node], list[Problem]]:

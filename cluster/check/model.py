@@ -9,13 +9,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class KubeNode:
-    """A node as the API has it; ``why``: what it says of its being Ready or not."""
+    """A node as the API has it; ``why``: what it says of its being Ready or not; ``pause``: the name that it has
+    for the image which holds a pod's network open, empty where it names none."""
 
     name: str
     ready: bool
     why: str
     version: str
     cordoned: bool
+    pause: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from cluster.check.judge import CLUSTER
 from cluster.check.model import Cluster, Pod
+from cluster.check.probes import SYSTEM, is_ours
 from cluster.probe.model import Node
 from cluster.report import Problem
 from cluster.settings.model import Settings
@@ -24,9 +25,9 @@ _PROXY = "does kube-proxy run there? kubectl get pods -n kube-system -o wide; on
 
 
 def targets(pods: Sequence[Pod]) -> dict[str, str]:
-    """Return address -> node of one pod with a network of its own on each node that has one; the system's first."""
+    """Return address -> node of a pod with a network of its own on each node that has one: the system's, ours, any."""
     chosen: dict[str, Pod] = {}
-    for pod in sorted(pods, key=lambda each: (each.namespace != "kube-system", each.namespace, each.name)):
+    for pod in sorted(pods, key=lambda each: (each.namespace != SYSTEM, not is_ours(each), each.namespace, each.name)):
         if pod.node and pod.address and pod.phase == "Running" and not pod.host_network and not pod.going:
             chosen.setdefault(pod.node, pod)
     return {pod.address: node for node, pod in chosen.items()}

@@ -1,7 +1,7 @@
-"""The Kubernetes side of a worker's restart: its pods leave first, as far as disruption budgets let them.
+"""The Kubernetes side of a worker's restart or end: its pods leave first, as far as disruption budgets let them.
 
 By this machine's ``kubectl`` and the stack's kubeconfig. Where there is no cluster yet, or none that answers, the VM is
-restarted all the same, and that is said. An annotation says that it was us who closed the node, as in
+restarted or deleted all the same, and that is said. An annotation says that it was us who closed the node, as in
 ``ansible/tasks/drain.yml``: one that somebody else had closed stays closed.
 """
 
@@ -19,7 +19,7 @@ DRAINED = "inference-cloud/drained"
 DRAIN_S = 600
 READY_S = 600.0
 WITHOUT = "CLOUD_WITHOUT_DRAIN"
-"""Environment variable that names VMs, with commas, which are restarted with their pods on them."""
+"""Environment variable that names VMs, with commas, which are restarted, or deleted, with their pods on them."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,16 @@ class Node:
         skipped = [name.strip() for name in environment.get(WITHOUT, "").split(",")]
         return cls(tools, environment["VM"], Path(path)) if path and environment["VM"] not in skipped else None
 
-    def leave(self) -> None:
-        """Let the pods go. Raises ScriptError where they do not: then nothing was restarted."""
+    def ready(self) -> bool:
+        """Whether there is such a node, and something on it that would end a pod."""
+        conditions = (self._look() or {}).get("status", {}).get("conditions", [])
+        return any((each["type"], each["status"]) == ("Ready", "True") for each in conditions)
+
+    def leave(self, done_to: str = "restarted for its new size", do: str = "restart it") -> None:
+        """Let the pods go. Raises ScriptError where they do not: then nothing was done to the VM.
+
+        ``done_to`` and ``do`` say in that error what was to be done.
+        """
         node = self._look()
         if node is None:
             return
@@ -49,9 +57,9 @@ class Node:
         done = self._kubectl("drain", self.name, *options, timeout_s=DRAIN_S + 60)
         if done.status != 0:
             raise ScriptError(
-                f"{self.name} could not be drained within {DRAIN_S} s, so it was not restarted for its new size:"
+                f"{self.name} could not be drained within {DRAIN_S} s, so it was not {done_to}:"
                 f" {done.last}; see what holds its pods (kubectl get poddisruptionbudgets --all-namespaces; a second"
-                f" replica on another node), and run the update again; or restart it with its pods on it:"
+                f" replica on another node), and run the update again; or {do} with its pods on it:"
                 f" {WITHOUT}={self.name} in the environment of the update; to let pods in again as it is: kubectl"
                 f" uncordon {self.name}"
             )

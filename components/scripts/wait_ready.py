@@ -39,6 +39,9 @@ LOOK_S = 15.0
 _STARS = re.compile(r"\[[ *]{6}\] ")
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[()][0-9A-B]|\x1b[0-~]|[^\n\t\x20-\x7e\u00a0-\uffff]")
 
+NODE = "sudo test -e /etc/kubernetes/kubelet.conf -o -e /var/lib/rancher/k3s/agent"
+"""Ends with 1 where no kubelet has joined a cluster: kubeadm's and Kubespray's configuration of it, k3s' folder."""
+
 GROW = """set -e
 root=$(findmnt -no SOURCE /) place=/sys/class/block/$(basename "$root")
 if [ -e "$place/partition" ]; then
@@ -217,6 +220,10 @@ class Wait:
                 )
             self.tools.sleep(5)
 
+    def is_node(self) -> bool:
+        """Whether Kubernetes is on the VM's disk; on a new one it is not, whatever the API says of an earlier VM."""
+        return self.login.run(NODE, 60).status != 1
+
     def fill_disk(self) -> list[str]:
         """Let the root file system fill the disk; return a remark where it grew, or does not grow."""
         before = self._root_mib()
@@ -253,7 +260,7 @@ def wait_ready(tools: Tools, environment: Mapping[str, str]) -> str:
         remarks += wait.agent()
         if (note := environment.get("KUBERNETES")) and Path(note).exists():
             wait.kubernetes()
-        if worker := Node.told(tools, environment):
+        if (worker := Node.told(tools, environment)) and wait.is_node():
             remarks += worker.come_back()
     except ScriptError as error:
         raise ScriptError(f"{error}{_scene(virsh, environment['POOL'])}") from None

@@ -110,13 +110,33 @@ def test_others_that_run_count_and_ours_do_not(project: Project, cloudctl: Run) 
     vm = {"state": "running", "cores": 8, "memory": "16GiB"}
     domains = [
         {**vm, "name": "hpc-node1", "owner": "hpc"},
-        {**vm, "name": "control-1", "owner": "cloud/prod"},
+        {**vm, "name": "gpu-1", "owner": "cloud/prod"},
         {**vm, "name": "hpc-node2", "owner": "hpc", "state": "shut-off"},
     ]
     project.facts({**FACTS, "domains": domains})
     data = ask(cloudctl, 0)
     assert row(data, "cpu")["others_by"] == {"hpc-node1": 8}
     assert row(data, "ram")["room"] == (128 - 16 - 4) * 1024
+
+
+def test_what_an_update_would_make_anew_at_once_is_refused_here_as_the_program_does(
+    project: Project, cloudctl: Run
+) -> None:
+    settings = copy.deepcopy(SETTINGS)
+    first = settings["inference-cloud:machines"][1]
+    second = {**first, "name": "gpu-2", "address": "192.168.200.22"}
+    second["gpus"] = [{"address": "0000:61:00.0", "siblings": "auto"}]
+    settings["inference-cloud:machines"].append(second)
+    project.settings(settings)
+    vm = {"state": "running", "cores": 12, "memory": "32GiB", "owner": "cloud/prod", "image": "0" * 12}
+    project.facts({**FACTS, "domains": [{**vm, "name": name, "role": "gpu-worker"} for name in ("gpu-1", "gpu-2")]})
+    data = ask(cloudctl, 1)
+    assert (data["fits"], data["nearest"]) == (False, None)
+    (finding,) = [each for each in data["findings"] if each["severity"] == "refuse"]
+    assert finding["code"] == "gpu-rollout"
+    second["image"] = "0" * 12
+    project.settings(settings)
+    assert ask(cloudctl, 0)["fits"] is True
 
 
 def test_a_plan_that_is_refused_shows_the_nearest_that_fits(project: Project, cloudctl: Run) -> None:

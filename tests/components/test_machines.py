@@ -102,6 +102,16 @@ def test_a_control_plane_is_asked_for_right_before_it_goes(tmp_path: Path) -> No
     assert guard.inputs["environment"]["LEAVING"] == str(tmp_path / "prod" / "leaving")
 
 
+def test_a_worker_is_drained_right_before_it_goes(up: Plan) -> None:
+    drains = {each.name for each in up.resources.values() if each.name.endswith("-leave")}
+    assert drains == {"worker-1-leave", "gpu-1-leave"}
+    drain = up["gpu-1-leave"]
+    assert {domain(up, "gpu-1").urn, up["gpu-1-ready"].urn} <= set(drain.dependencies)
+    assert drain.inputs["triggers"] == up["gpu-1-size"].inputs["triggers"][:1]
+    assert drain.request.deleteBeforeReplace
+    assert drain.inputs["environment"]["KUBECONFIG_FILE"] == ".cloud/prod/kubeconfig"
+
+
 def test_control_planes_get_their_sizes_one_after_the_other_and_workers_do_not_wait(tmp_path: Path) -> None:
     found = plan(program(vms.stack(tmp_path)))
     assert up_to(found, "control-2-size") >= {"control-1-ready"}

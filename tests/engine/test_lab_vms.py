@@ -23,12 +23,14 @@ from lab.workspace import DEFAULT_TWIN, ROOT, Workspace, prepare
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("vms")]
 
 PLANES = ("control-1", "control-2", "control-3")
+ORDER = {"delete": ("worker-1-leave", "worker-1"), "create": ("worker-1", "worker-1-leave")}
 
 
 class Stack:
     """A rehearsed stack whose file a test may change between runs."""
 
     twin = DEFAULT_TWIN
+    faults: Path | None = None
 
     def __init__(self, folder: Path) -> None:
         self.place = Workspace("dev", folder / "lab")
@@ -45,7 +47,7 @@ class Stack:
     def run(self, verb: str) -> Outcome:
         named = {key if ":" in key else f"{NAMESPACE}:{key}": each for key, each in self.config.items()}
         self.file.write_text(yaml.safe_dump({"config": named}, sort_keys=False))
-        prepare(self.place, self.twin, None, 0.0, self.file)
+        prepare(self.place, self.twin, self.faults, 0.0, self.file)
         self.prepared()
         initialise(self.place)
         return run(self.place, verb)
@@ -181,6 +183,9 @@ def test_the_last_two_cannot_follow_together(stack: Stack) -> None:
     since = len(stack.journal())
     stack.up()
     assert {vm.image for vm in stack.domains().values()} == {stack.domains()["control-1"].image}
+    # Drained right before it goes, a worker that is made anew; one whose VM stayed never was.
+    drained = [each for each in stack.changes(since) if each[1] in ("worker-1", "worker-1-leave")]
+    assert drained == [(op, name) for op in ("delete", "create") for name in ORDER[op]]
     # The earlier image left the pool with its last VM.
     copies = [(op, name) for op, name in stack.changes(since) if "-image-base-" in name]
     assert copies == [("delete", f"workstation-image-base-{earlier}")]
@@ -270,3 +275,32 @@ def test_a_vm_deleted_behind_our_back_is_made_and_waited_for_again(stack: Stack)
     assert ("create", "kubernetes-workers") in changed
     assert not [each for each in changed if each[1] == "control-1"]
     assert stack.run("preview").summary.changed == 0  # type: ignore[union-attr]
+
+
+def test_a_step_that_fails_in_an_update_is_gone_on_with_and_nothing_that_stands_is_made_anew(
+    stack: Stack, tmp_path: Path
+) -> None:
+    stack.up()
+    stack.config["machines"].append({**stack.machine("worker-1"), "name": "worker-2", "address": "192.168.201.77"})
+    fault = {"resource": "kubernetes-workers$", "operation": "create", "effect": "fail", "message": "it is played"}
+    (tmp_path / "faults.yaml").write_text(yaml.safe_dump([fault]))
+    standing = {"control-1", "worker-1"}
+    begun = len(stack.journal())
+    stack.faults = tmp_path / "faults.yaml"
+    failed = stack.run("up")
+    stack.faults = None
+    assert (failed.status != 0, "it is played" in failed.log.read_text()) == (True, True)
+    first = stack.changes(begun)
+    assert ("create", "worker-2") in first
+    assert set(stack.domains()) == {*standing, "worker-2"}
+    again = len(stack.journal())
+    stack.up()
+    second = stack.changes(again)
+    assert {("create", "kubernetes-workers"), ("create", "kubernetes-workers-check")} <= set(second)
+    # Neither the VMs nor the control plane: what had been made by then stays, and so does what stood before.
+    vms = {f"{name}{part}" for name in (*standing, "worker-2") for part in ("", "-root", "-ready", "-leave")}
+    untouched = {*vms - {"worker-2", "worker-2-root", "worker-2-ready", "worker-2-leave"}}
+    assert not {name for _, name in first} & (untouched | {"kubernetes-control-plane", "kubernetes-kubeconfig"})
+    assert not {name for _, name in second} & (vms | {"kubernetes-control-plane", "kubernetes-kubeconfig"})
+    assert stack.run("preview").summary.changed == 0  # type: ignore[union-attr]
+    stack.config["machines"].pop()

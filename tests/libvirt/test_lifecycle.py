@@ -6,14 +6,18 @@ The tests build on each other in the file's order: each boot takes a minute or m
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cluster import preflight
+from cluster.ansible import Outcome, Play, play
+from cluster.ansible.run import PLAYBOOKS
 from cluster.leases import LeaseFile
 from cluster.render.inventory import inventory
 from cluster.report import Report
@@ -84,6 +88,69 @@ def test_preflight_of_the_vms(life: Stage) -> None:
         life.ssh("control-1", "sudo date --set '-1 hour'")
         life.ssh("gpu-1", "sudo swapoff /swap; sudo rm /swap")
     assert {(each.node, each.what) for each in report.problems} == {("gpu-1", "swap"), ("control-1", "clock")}
+
+
+SYSTEM = """\
+- name: Set the system up
+  hosts: k8s_cluster
+  gather_facts: false
+  become: true
+  vars_files: [{folder}/vars/common.yml]
+  environment:
+    PATH: "{{{{ node_path }}}}"
+  tasks:
+    - name: Set it up
+      ansible.builtin.import_tasks: {folder}/tasks/system.yml
+"""
+"""The part of kubeadm_nodes.yml that needs no download."""
+
+
+def played(life: Stage, playbook: str, **extra: Any) -> Outcome:
+    """Run a playbook on the VMs as the program would."""
+    hosts = life.run_dir / "playbooks" / "hosts.yaml"
+    hosts.parent.mkdir(exist_ok=True)
+    hosts.write_text(inventory(from_file(life.place.config_file)))
+    log = hosts.with_name("log")
+    outcome = play(Play(playbook, hosts, log, ansible=Path(sys.executable).parent, extra=extra))
+    assert outcome.status == 0, log.read_text()[-4000:]
+    return outcome
+
+
+def test_the_system_of_a_vm_is_set_up_for_kubernetes(life: Stage) -> None:
+    swap = "sudo dd if=/dev/zero of=/swap bs=1M count=8 status=none; sudo mkswap -q /swap; sudo swapon /swap"
+    line = "/swap none swap sw 0 0"
+    life.ssh("gpu-1", f"{swap}; echo {line} | sudo tee -a /etc/fstab; sudo sysctl -q -w net.ipv4.ip_forward=0")
+    playbook = life.run_dir / "system.yml"
+    playbook.write_text(SYSTEM.format(folder=PLAYBOOKS))
+    try:
+        played(life, str(playbook))
+        asked = ("net.ipv4.ip_forward", "net.bridge.bridge-nf-call-iptables", "vm.max_map_count")
+        said = life.ssh("gpu-1", f"sudo sysctl --values {' '.join(asked)}; cat /proc/swaps; ls -d /sys/module/overlay")
+        assert said.split()[:3] == ["1", "1", "262144"]
+        assert "/swap" not in said
+        assert f"# {line}" in life.ssh("gpu-1", "cat /etc/fstab").splitlines()
+        # What it names for the next boot is what systemd reads then.
+        modules = "sudo /usr/lib/systemd/systemd-modules-load /etc/modules-load.d/inference-cloud.conf"
+        life.ssh("control-1", f"sudo modprobe -r br_netfilter; {modules}; ls -d /sys/module/br_netfilter")
+        log = life.run_dir / "playbooks" / "log"
+        played(life, str(playbook))
+        assert re.findall(r"changed=(\d+)", log.read_text()[-600:]) == ["0", "0"]
+    finally:
+        life.ssh("gpu-1", "sudo swapoff -a; sudo rm -f /swap; sudo sed -i '/swap/d' /etc/fstab")
+
+
+def test_what_is_installed_and_the_kubeconfig_are_read_from_a_vm(life: Stage) -> None:
+    told = played(life, "installed.yml").told
+    assert {name: each["installed"]["kubernetes"] for name, each in told.items()} == {"control-1": "", "gpu-1": ""}
+    server = "server: https://127.0.0.1:6443"
+    life.ssh("control-1", f"sudo mkdir -p /etc/kubernetes; echo '{server}' | sudo tee /etc/kubernetes/admin.conf")
+    target = life.run_dir / "playbooks" / "kubeconfig"
+    try:
+        played(life, "kubeconfig.yml", kubeconfig_file=str(target.absolute()))
+    finally:
+        life.ssh("control-1", "sudo rm -r /etc/kubernetes")
+    assert target.read_text().strip() == "server: https://192.168.200.11:6443"
+    assert target.stat().st_mode & 0o777 == 0o600
 
 
 def test_nobody_logs_in_with_a_password(life: Stage) -> None:

@@ -18,6 +18,7 @@ from cluster.check import Wait
 from cluster.check.judge import Wanted, judge
 from cluster.check.model import Cluster, KubeNode, Member, Pod, Server, Service
 from cluster.check.pods import question, targets
+from cluster.render.probe_pods import PREFIX, probe_pods
 from cluster.report import Problem
 from tests.preflight.answers import settings
 
@@ -217,15 +218,33 @@ class Plays:
         self.clusters = list(clusters)
         self.through = through or {}
         self.seen: list[Play] = []
+        self.probes: list[dict[str, Any]] | None = []
+        self.dies = False
         self.now = 0.0
 
     def run(self, play: Play) -> Outcome:
         self.seen.append(play)
+        if play.playbook == "probe_pods.yml":
+            return Outcome(0, (), self.made(play.extra["probe_pods"]["items"]), play.log)
+        if play.playbook == "pods.yml" and self.dies:
+            raise KeyboardInterrupt
         if play.playbook == "pods.yml":
             told = {name: {"pods": self.through} for name in ALL} if self.through else {}
             return Outcome(0, (), told, play.log)
         said = self.clusters.pop(0) if len(self.clusters) > 1 else self.clusters[0]
         return Outcome(0, (), {"control-1": {"cluster": said}}, play.log)
+
+    def made(self, wanted: list[dict[str, Any]]) -> dict[str, Any]:
+        """Run the pods that are wanted, as a kubelet would; None in ``probes``: an admission webhook refuses them."""
+        if self.probes is None:
+            return (
+                {"control-1": {"probe": {"pods": [], "said": "admission webhook denied the request"}}} if wanted else {}
+            )
+        self.probes = [
+            {**pod, "status": {"phase": "Running", "podIP": f"10.233.70.{number}"}}
+            for number, pod in enumerate(wanted, 1)
+        ]
+        return {"control-1": {"probe": {"pods": self.probes, "said": ""}}} if wanted else {}
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -302,6 +321,93 @@ def test_what_does_not_get_through_the_cluster(tmp_path: Path) -> None:
 def test_a_play_that_tells_nothing_is_no_pass(tmp_path: Path) -> None:
     report = run(Plays(raw(well()), through={}), tmp_path)
     assert [(each.node, each.found) for each in report.problems] == [(name, "was not asked") for name in ALL]
+
+
+PAUSE = "registry.k8s.io/pause:3.10"
+
+
+def thin(**more: Any) -> Cluster:
+    """Return a cluster in which only control-1 has a pod of the system's with a network of its own."""
+    nodes = more.pop("nodes", None) or {name: node(name, pause=PAUSE) for name in ALL}
+    found = (*SYSTEM[:-1], pod("coredns", "control-1", app="kube-dns", address="10.233.64.0"))
+    return well(nodes=nodes, pods=(*found, *more.pop("also", ())), **more)
+
+
+def reached(*addresses: str, **more: Any) -> dict[str, Any]:
+    return {**THROUGH, "pods": {each: {"ms": 0.5} for each in addresses}, **more}
+
+
+def test_a_node_without_a_pod_of_the_systems_gets_one_for_as_long_as_it_is_asked(tmp_path: Path) -> None:
+    plays = Plays(raw(thin()), through=reached("10.233.64.0", "10.233.70.1", "10.233.70.2"))
+    report = run(plays, tmp_path)
+    assert (report.problems, plays.probes) == ((), [])
+    assert report.notes == ("pod network: asked from a pod on 3 of 3 nodes, of pods on 3",)
+    assert [each.playbook for each in plays.seen] == ["check.yml", "probe_pods.yml", "pods.yml", "probe_pods.yml"]
+    made = plays.seen[1].extra["probe_pods"]["items"]
+    assert [each["spec"]["nodeName"] for each in made] == ["worker-1", "worker-2"]
+    assert plays.seen[2].extra["pods"]["pods"] == ["10.233.64.0", "10.233.70.1", "10.233.70.2"]
+    # A pod of a service is no substitute: a network policy may keep it from answering.
+    app = pod("app", "worker-1", namespace="mlops", address="10.233.65.7")
+    plays = Plays(raw(thin(also=(app,))), through=reached("10.233.64.0", "10.233.70.1", "10.233.70.2"))
+    assert run(plays, tmp_path).ok
+    assert "10.233.65.7" not in plays.seen[2].extra["pods"]["pods"]
+
+
+def test_what_does_not_reach_a_probe_is_named_by_its_node(tmp_path: Path) -> None:
+    broken = {**reached("10.233.64.0", "10.233.70.1"), "pods": {"10.233.70.2": {"error": "timeout"}}}
+    (problem,) = run(Plays(raw(thin()), through=broken), tmp_path).problems
+    assert (problem.node, problem.what) == ("control-1, worker-1, worker-2 -> worker-2", "pod 10.233.70.2")
+
+
+def test_pods_that_cannot_be_made_are_said_and_the_check_goes_on(tmp_path: Path) -> None:
+    plays = Plays(raw(thin()), through=reached("10.233.64.0"))
+    plays.probes = None
+    report = run(plays, tmp_path)
+    assert report.ok
+    assert "no pod could be made on worker-1, worker-2: admission webhook denied the request" in report.notes
+    unnamed = thin(nodes={name: node(name) for name in ALL})
+    report = run(Plays(raw(unnamed), through=reached("10.233.64.0")), tmp_path)
+    assert "no pod was made on worker-1, worker-2: the node names no pause image that it has" in report.notes
+
+
+def test_a_check_that_ends_early_takes_its_pods_away_and_the_next_those_of_a_killed_one(tmp_path: Path) -> None:
+    plays = Plays(raw(thin()))
+    plays.dies = True
+    with pytest.raises(KeyboardInterrupt):
+        run(plays, tmp_path)
+    assert plays.probes == []
+    left = pod(f"{PREFIX}worker-1", "worker-1", namespace="default", address="10.233.70.9")
+    full = well(pods=(*(well().pods or ()), left))
+    plays = Plays(raw(full), through=THROUGH)
+    assert run(plays, tmp_path).ok
+    assert [each.playbook for each in plays.seen] == ["check.yml", "probe_pods.yml", "pods.yml"]
+    assert plays.seen[1].extra["probe_pods"]["items"] == []
+    # One that is left does not stand for a pod of the system's either.
+    plays = Plays(raw(thin(also=(left,))), through=reached("10.233.64.0", "10.233.70.1", "10.233.70.2"))
+    assert run(plays, tmp_path).ok
+    assert [each["spec"]["nodeName"] for each in plays.seen[1].extra["probe_pods"]["items"]] == ["worker-1", "worker-2"]
+    assert "10.233.70.9" not in plays.seen[2].extra["pods"]["pods"]
+
+
+def test_a_control_planes_check_makes_none_on_workers(tmp_path: Path) -> None:
+    plays = Plays(raw(thin()), through=reached("10.233.64.0"))
+    run(plays, tmp_path, "kube_control_plane")
+    assert [each.playbook for each in plays.seen] == ["check.yml", "pods.yml"]
+
+
+def test_a_probe_is_what_the_restricted_level_allows() -> None:
+    """The level's rules: https://kubernetes.io/docs/concepts/security/pod-security-standards, table Restricted."""
+    (made,) = probe_pods({"gpu-1": PAUSE})["items"]
+    spec, container = made["spec"], made["spec"]["containers"][0]
+    assert not {"hostNetwork", "hostPID", "hostIPC", "volumes"} & spec.keys()
+    assert (spec["securityContext"]["runAsNonRoot"], spec["securityContext"]["runAsUser"] > 0) == (True, True)
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    # Nothing is fetched, no scheduler is asked, no taint keeps it off, and it ends by itself.
+    assert (container["image"], container["imagePullPolicy"], spec["nodeName"]) == (PAUSE, "Never", "gpu-1")
+    assert spec["tolerations"] == [{"operator": "Exists"}]
+    assert spec["activeDeadlineSeconds"] <= 600
 
 
 def test_nobody_to_ask_is_a_problem(tmp_path: Path) -> None:

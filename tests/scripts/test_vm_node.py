@@ -1,4 +1,4 @@
-"""A worker's pods leave it before it restarts, and are let in again once it is ready: by a stand-in for kubectl."""
+"""A worker's pods leave it before it restarts or is deleted, and are let in after it; with a stand-in for kubectl."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from typing import Any
 
 import pytest
 
+from cluster import leaving
+from cluster.leases.book import Update
+from components.scripts import leave
 from components.scripts.node import DRAINED, Node
 from components.scripts.resize import resize
 from components.scripts.tools import Done, ScriptError
-from components.scripts.wait_ready import wait_ready
+from components.scripts.wait_ready import NODE, wait_ready
 from tests.scripts.test_vm_ready import Guest, told  # noqa: F401 - a fixture
 from tests.scripts.test_vm_size import told as size_told
-from tests.scripts.vm_world import GIB, Killed, World, sizes
+from tests.scripts.vm_world import GIB, TOLD, Killed, World, sizes
 
 BUDGET = Done(1, "", "error: Cannot evict pod as it would violate the pod's disruption budget.\n")
 
@@ -31,6 +34,8 @@ class Cluster(World):
     wait: Done = field(default_factory=lambda: Done(0))
     api: Done | None = None
     kubectl: bool = True
+    ready: bool = True
+    ends: bool = False
     log: list[str] = field(default_factory=list)
 
     def run(self, words: Sequence[str], timeout_s: float) -> Done:
@@ -47,7 +52,9 @@ class Cluster(World):
         verb = words[0]
         if verb == "get":
             metadata = {"annotations": self.annotations} if self.annotations else {}
-            return Done(0, json.dumps({"metadata": metadata, "spec": {"unschedulable": self.unschedulable}}))
+            status = {"conditions": [{"type": "Ready", "status": "True" if self.ready else "Unknown"}]}
+            spec = {"unschedulable": self.unschedulable}
+            return Done(0, json.dumps({"metadata": metadata, "spec": spec, "status": status}))
         self.log.append(verb)
         if verb == "annotate":
             key, equals, value = words[3].partition("=")
@@ -61,6 +68,8 @@ class Cluster(World):
         if verb == "drain":
             assert {"--ignore-daemonsets", "--delete-emptydir-data"} <= set(words)
             self.unschedulable = True
+            if self.ends:
+                self.api = Done(1, "", "dial tcp: connection refused")
             return self.changed() if self.drain.status == 0 else self.drain
         assert verb == "uncordon"
         self.unschedulable = False
@@ -163,3 +172,62 @@ def test_the_wait_for_a_worker_lets_its_pods_in(told: dict[str, str], kubeconfig
     world.ssh, guest.world = guest.answer, world
     said = wait_ready(world, {**told, "KUBECONFIG_FILE": str(kubeconfig)})
     assert "gpu-1: its node is not Ready after 600 s, so no pods are let onto it yet: error: timed out" in said
+
+
+def test_a_new_disk_is_not_waited_for_as_the_node_that_was_drained(told: dict[str, str], kubeconfig: Path) -> None:  # noqa: F811
+    world, guest = a_worker(unschedulable=True, annotations={DRAINED: "true"}), Guest()
+    world.ssh, guest.world = lambda command: Done(1) if command == NODE else guest.answer(command), world
+    assert wait_ready(world, {**told, "KUBECONFIG_FILE": str(kubeconfig)}) == "gpu-1 is ready at 192.0.2.7"
+    assert world.log == []
+
+
+# ---- deletion --------------------------------------------------------------------------------------------------------
+
+
+def goes(world: Cluster, kubeconfig: Path, **more: str) -> str:
+    return leave.goes(world, {**TOLD, "KUBECONFIG_FILE": str(kubeconfig), **more})
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The command line of the engine above this process; it may be changed."""
+    words = ["pulumi", "up"]
+    monkeypatch.setattr(leaving, "running_update", lambda: Update("this boot", 7, 7))
+    monkeypatch.setattr(leaving, "command_line", lambda _: words)
+    return words
+
+
+def test_the_pods_leave_before_the_vm_is_deleted(kubeconfig: Path, engine: list[str]) -> None:
+    world = a_worker()
+    assert leave.stays(world, dict(TOLD)) == "gpu-1 is drained before it goes"
+    assert world.log == []
+    assert goes(world, kubeconfig) == "gpu-1 goes: its pods have left"
+    assert world.log == ["annotate", "drain"]
+
+
+def test_pods_that_do_not_go_keep_the_vm_from_being_deleted(kubeconfig: Path, engine: list[str]) -> None:
+    world = a_worker(drain=BUDGET)
+    with pytest.raises(ScriptError) as caught:
+        goes(world, kubeconfig)
+    assert "so it was not deleted: error: Cannot evict pod" in str(caught.value)
+    assert "or let it go with its pods on it: CLOUD_WITHOUT_DRAIN=gpu-1 in the environment" in str(caught.value)
+    left = goes(world, kubeconfig, CLOUD_WITHOUT_DRAIN="gpu-1")
+    assert (left, world.log.count("drain")) == ("gpu-1 goes with its pods on it, as it was told to", 1)
+
+
+def test_nobody_is_asked_to_leave_where_nothing_would_end_a_pod(kubeconfig: Path, engine: list[str]) -> None:
+    refused = Done(1, "", "dial tcp: connection refused")
+    for world in (a_worker(state="shut off"), a_worker(state=None), a_worker(ready=False), a_worker(api=refused)):
+        assert goes(world, kubeconfig).startswith("gpu-1 ")
+        assert world.log == []
+    world = a_worker(drain=BUDGET, ends=True)
+    assert goes(world, kubeconfig) == "gpu-1 goes: its node, or the cluster, has gone meanwhile"
+
+
+def test_a_whole_stack_goes_without_a_drain(kubeconfig: Path, engine: list[str]) -> None:
+    world = a_worker(drain=BUDGET)
+    engine[:] = ["pulumi", "destroy", "--yes"]
+    assert goes(world, kubeconfig) == "gpu-1 goes with the whole stack"
+    engine[:] = ["pulumi", "destroy", "--target", "urn"]
+    with pytest.raises(ScriptError):
+        goes(world, kubeconfig)

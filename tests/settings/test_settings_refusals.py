@@ -186,10 +186,10 @@ PROD: list[tuple[str, list[Change], list[str]]] = [
     ),
     (
         "a worker cannot cost the quorum",
-        [put("kubernetes.expendable", ["control-1", "gone-1", "worker-1"])],
+        [put("kubernetes.expendable", ["control-1", "gone-1", "worker-1", "gpu-1"])],
         [
-            "kubernetes.expendable[2]: 'worker-1' is the name of a worker, not of a control plane; take it out: only control"
-            " planes are held back"
+            "kubernetes.expendable[2]: 'worker-1' is the name of a worker, not of a control plane or a GPU worker; take"
+            " it out: only those are held back"
         ],
     ),
     (

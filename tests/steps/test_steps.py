@@ -286,14 +286,16 @@ def test_the_inventory_says_what_the_step_reads_back(cluster: Make) -> None:
 
 def test_logs_are_kept_by_run_and_the_newest_has_a_fixed_name(cluster: Make) -> None:
     context = cluster().context
-    logs = [context.log("workers") for _ in range(30)]
-    for log in logs:
-        log.write_text(log.name)
-    last = context.log("workers")
-    last.write_text("last")
+    logs = []
+    for number in range(25):
+        logs.append(context.log("workers"))
+        logs[-1].write_text(f"run {number}")
+    other = context.log("preflight")
+    other.write_text("of another step")
     latest = context.run_dir / "logs" / "workers.log"
-    assert latest.read_text() == "last"
-    assert len(list(latest.with_suffix("").iterdir())) <= 31
+    assert latest.read_text() == "run 24"
+    assert sorted(latest.with_suffix("").iterdir()) == logs[5:]
+    assert other.exists()
 
 
 @pytest.mark.parametrize("name", ["preflight", "control-plane-check", "workers-check", "check"])

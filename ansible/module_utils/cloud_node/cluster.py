@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ SHOWN = 600
 Item = Mapping[str, Any]
 """An object of Kubernetes, or a part of one, as JSON has it."""
 
+_PAUSE = re.compile(r"(^|/)(mirrored-)?pause:[^@/]+$")
 _KUBEADM_PKI = "/etc/kubernetes/pki/etcd"
 _KUBESPRAY_PKI = "/etc/ssl/etcd/ssl"
 
@@ -93,7 +95,14 @@ def _node(item: Item) -> dict[str, Any]:
         "why": " ".join((ready.get("message") or ready.get("reason") or "says nothing").split()),
         "version": status.get("nodeInfo", {}).get("kubeletVersion", ""),
         "cordoned": bool(item.get("spec", {}).get("unschedulable")),
+        "pause": _pause(status),
     }
+
+
+def _pause(status: Item) -> str:
+    """Return the name and tag by which a node has the image of pods' sandboxes; k3s' is a mirror of it."""
+    names = [name for image in status.get("images") or () for name in image.get("names") or ()]
+    return next((name for name in names if _PAUSE.search(name)), "")
 
 
 def _pod(item: Item) -> dict[str, Any]:

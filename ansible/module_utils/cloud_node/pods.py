@@ -38,7 +38,7 @@ def probe(
     ``network``: the range of pods; ``pods``: addresses; ``services``: [{address, port}]; ``dns``: address of the
     cluster's DNS; ``name``: to be looked up there.
     """
-    here = _pod_here(network)
+    here = _pod_here(network, pods)
 
     def ask() -> dict[str, Any]:
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
@@ -57,9 +57,13 @@ def _service(place: Mapping[str, Any]) -> tuple[str, str]:
     return "{address}:{port}".format(**place), connect((place["address"], place["port"]), "")
 
 
-def _pod_here(network: str) -> tuple[Path, str] | None:
-    """Return the network namespace of a pod of this node and the pod's address; None where there is none."""
+def _pod_here(network: str, known: Sequence[str]) -> tuple[Path, str] | None:
+    """Return the network namespace of a pod of this node and the pod's address; None where there is none.
+
+    One of those that are asked for, if it is here: others may be kept by a network policy from asking.
+    """
     wanted = ipaddress.ip_network(network)
+    other: tuple[Path, str] | None = None
     folder = Path(NAMESPACES)
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         done = subprocess.run(
@@ -68,9 +72,11 @@ def _pod_here(network: str) -> tuple[Path, str] | None:
         links = json.loads(done.stdout or "[]") if done.returncode == 0 else []
         found = [each["local"] for link in links for each in link.get("addr_info", []) if each.get("family") == "inet"]
         for address in found:
-            if ipaddress.ip_address(address) in wanted:
+            if address in known:
                 return path, address
-    return None
+            if ipaddress.ip_address(address) in wanted:
+                other = other or (path, address)
+    return other
 
 
 def _inside(namespace: Path, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -97,8 +97,6 @@ def _expendable(draft: Draft) -> Iterator[Problem]:
         return
     roles = {machine.value.name: machine.value.role for machine in draft.machines.having("name", "role")}
     for index, name in enumerate(section.value.expendable):
-        if roles.get(name, "control-plane") != "control-plane":
-            reason = f"is the name of a {roles[name]}, not of a control plane"
-            yield Problem(
-                f"kubernetes.expendable[{index}]", name, reason, "take it out: only control planes are held back"
-            )
+        if roles.get(name, "control-plane") not in ("control-plane", "gpu-worker"):
+            reason = f"is the name of a {roles[name]}, not of a control plane or a GPU worker"
+            yield Problem(f"kubernetes.expendable[{index}]", name, reason, "take it out: only those are held back")

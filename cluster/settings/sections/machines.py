@@ -101,5 +101,8 @@ class Kubernetes(Section):
     storage_class: Name = "local-path"
     expendable: Annotated[
         tuple[Name, ...],
-        Field(description="control planes that an update may replace or delete although etcd's quorum forbids it"),
+        Field(
+            description="control planes that an update may replace or delete although etcd's quorum forbids it, and GPU"
+            " workers that may get another image at once"
+        ),
     ] = ()
