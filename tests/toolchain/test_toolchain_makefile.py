@@ -128,7 +128,7 @@ def test_where_ci_is_root_the_tests_of_libvirt_have_to_run(
 ) -> None:
     printed = make("test-cloud-all").splitlines()
     begin = next(number for number, line in enumerate(printed) if "lab.hypervisor check" in line)
-    # Only this recipe: where libvirt can be tested, make goes on to print that target's, which would run here for hours.
+    # Only this recipe: where libvirt can be tested, make goes on to print that target, which would run here for hours.
     end = next(number for number, line in enumerate(printed) if number >= begin and line.endswith("; fi"))
     line = "\n".join(printed[begin : end + 1]).replace(".venv/bin/python -m lab.hypervisor check", str(able).lower())
     script(tmp_path, "id", f"echo {user}")
