@@ -65,7 +65,7 @@ def one_line(expression: str) -> str:
 
 
 def late_after_s(schedule: str) -> int:
-    """Return the seconds after which what runs by a cron line is late: its longest pause, and the time that it may take."""
+    """Return the seconds after which what runs by a cron line is late: its longest pause, and some grace."""
     return int((longest(schedule) + GRACE).total_seconds())
 
 
