@@ -43,8 +43,8 @@ def run(
     Each part is copied into the place, encrypted there by restic with secrets.backup_password: Kubernetes' etcd with
     the keys that it needs, MLflow's databases as dumps of one moment, Pulumi's state with settings and SSH key, the GPU
     leases, the object store's buckets. A part is whole or not there; one that fails does not hold the others back. What
-    backup.keep does not keep any more is forgotten. May be killed and run again. A copy into another --place is an extra
-    one; the monitoring and cloudctl status go on telling of backup.place.
+    backup.keep does not keep any more is forgotten. May be killed and run again. A copy into another --place is
+    an extra one; the monitoring and cloudctl status go on telling of backup.place.
 
     Needs restic; kubectl for what runs in the cluster; SSH to a control plane for etcd.
     Exit code 1: a part failed; 3: the place cannot be used.
