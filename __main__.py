@@ -9,7 +9,6 @@ import pulumi_kubernetes as kubernetes
 import pulumi_libvirt as libvirt
 from pulumi import ResourceOptions
 
-from cluster.backup.remark import remarks
 from cluster.budget import HostLimits, VmDemand, demands_from, judge, limits_from, refuse
 from cluster.flip.unfinished import unfinished
 from cluster.host.model import HostFacts
@@ -17,6 +16,7 @@ from cluster.host.source import facts_for
 from cluster.leases.claims import Claims
 from cluster.leaving import consent, leaving_folder
 from cluster.quorum import pins, quorum
+from cluster.remarks import remarks
 from cluster.render.domain_xml import Definition
 from cluster.settings.load import from_pulumi
 from cluster.settings.model import Settings

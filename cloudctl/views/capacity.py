@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cluster.backup.remark import remarks
 from cluster.budget import (
     Also,
     Change,
@@ -22,6 +21,7 @@ from cluster.budget import (
 from cluster.budget.capacity import Sum
 from cluster.host.model import HostFacts
 from cluster.leases.claims import Claims
+from cluster.remarks import remarks
 from cluster.settings.model import Machine, Settings
 from cluster.types import format_mib, gb
 from cluster.vm import pinning

@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cluster.monitoring.names import TEXTFILES
+from cluster.monitoring.remark import timers_are_heard
 from cluster.monitoring.rules.rule import HOUR, Alert, Rule, late_after_s
 from cluster.settings.model import Backup, Settings
 from cluster.textfile import LAST_SUCCESS, SUCCESS
 
 
-def told(settings: Settings) -> bool:
-    """Return whether timers tell how they did, and somebody reads it."""
-    read = settings.monitoring.timers or any(host.exporters.node for host in settings.hosts)
-    return bool(settings.monitoring.textfiles and read)
-
-
 def rules(settings: Settings, stack: str) -> Iterable[Rule]:
     """Yield them, for the tasks that this stack has now: a host may hold others' files as well, and older ones."""
-    if not told(settings):
+    if not timers_are_heard(settings):
         return
     mine = f'job=~"{TEXTFILES}", stack="{stack}"'
     if settings.transfer:
