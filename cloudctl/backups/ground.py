@@ -152,12 +152,13 @@ def ground(chosen: project.Stack, place: str | None = None, environment: Mapping
         settings,
         backup,
         for_stack(root, chosen.name, lab=chosen.lab),
-        _run_dir(root, chosen),
+        run_dir(root, chosen),
         dict(os.environ) if environment is None else environment,
     )
 
 
-def _run_dir(root: Path, chosen: project.Stack) -> Path:
+def run_dir(root: Path, chosen: project.Stack) -> Path:
+    """Return the folder of what a stack, or its rehearsal, leaves here."""
     if chosen.lab:
         from lab.workspace import Workspace
 
