@@ -15,8 +15,10 @@ import yaml
 from cloudctl.backups.cluster_programs import login
 from cloudctl.backups.ground import ground
 from cloudctl.backups.running import heard
+from cloudctl.commands import backup_restore
 from cloudctl.project import Stack
 from cluster.backup.errors import BackupError
+from cluster.backup.model import Manifest
 from cluster.backup.programs import END, Programs
 from cluster.leases import text
 from cluster.leases.book import Book
@@ -134,6 +136,19 @@ def test_a_rehearsal_tells_the_monitoring_nothing(project: Project, tools: Path)
     with heard(rehearsed, "backup") as ending:
         ending.ok = True
     assert not rehearsed.counts and list(told.iterdir()) == []
+
+
+def test_a_question_before_json_is_no_part_of_it(
+    project: Project, cloudctl: Run, tools: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leases_into(project, tools)
+    assert cloudctl("backup", "run", "--stack", "prod").exit_code == 0
+    at = datetime(2026, 11, 29, 2, 30, tzinfo=UTC)
+    manifest = Manifest(part="leases", run="20261129T023000Z", at=at, took_s=1.0, items=())
+    monkeypatch.setattr(backup_restore, "_chosen", lambda *_: manifest)
+    result = cloudctl("backup", "restore", "leases", "--over", "--json", "--stack", "prod", input="n\n")
+    assert (result.exit_code, "put leases" in result.stdout) == (1, False)
+    assert "put leases of 20261129T023000Z in place of what lives in prod?" in result.stderr
 
 
 def test_one_places_memory_is_not_anothers(project: Project, cloudctl: Run, tools: Path) -> None:
