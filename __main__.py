@@ -9,13 +9,13 @@ import pulumi_kubernetes as kubernetes
 import pulumi_libvirt as libvirt
 from pulumi import ResourceOptions
 
-from cluster.backup.remark import remarks
 from cluster.budget import HostLimits, VmDemand, demands_from, judge, limits_from, refuse
 from cluster.flip.unfinished import unfinished
 from cluster.host.model import HostFacts
 from cluster.host.source import facts_for
 from cluster.leases.claims import Claims
 from cluster.leaving import consent, leaving_folder
+from cluster.remarks import remarks
 from cluster.render.domain_xml import Definition
 from cluster.rolling import held_back
 from cluster.settings.load import from_pulumi

@@ -8,11 +8,14 @@ import pulumi
 from pulumi_command import local
 
 from cluster.backup.timer import PASSWORD, PLACE_KEY, TASK
+from cluster.render import store_users
+from cluster.render.values import postgres_backup
+from cluster.services.inside import DATABASE
 from cluster.settings.model import Backup, Settings
 from cluster.timers.task import digest
 from components import kube
 from components.base import TaskComponent, module
-from components.database import DatabaseAccess
+from components.database import API, CLUSTER, DatabaseAccess
 from components.object_store import S3Access
 
 
@@ -27,7 +30,7 @@ class BackupsArgs:
 
 
 class Backups(TaskComponent):
-    """A systemd timer on the machine that runs Pulumi: ``cloudctl backup run``.
+    """A systemd timer on the machine that runs Pulumi: ``cloudctl backup run``; and base backups of PostgreSQL.
 
     Its password lies in a file of mode 0600 beside the stack's other files; taking the component down removes it, and
     leaves the backups. It belongs to the task that waits for store and database, and does not wait for models.
@@ -53,4 +56,19 @@ class Backups(TaskComponent):
             },
             opts=self.child(),
         )
+        if store_users.archives(args.settings):
+            self._base_backups(args)
         self.register_outputs({"timer": timer.stdout})
+
+    def _base_backups(self, args: BackupsArgs) -> None:
+        """Have CloudNativePG make base backups, the first one now: one that finds no store has failed, and the next may
+        be a week away.
+        """
+        cluster = pulumi.Output.all(args.database.host, args.s3.url).apply(lambda _: CLUSTER)
+        kube.custom(
+            self,
+            "postgres-base-backups",
+            (API, "ScheduledBackup"),
+            {"name": "base-backups", "namespace": cluster.apply(lambda _: DATABASE.namespace)},
+            postgres_backup.scheduled(args.backup, cluster),
+        )

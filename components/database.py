@@ -13,8 +13,8 @@ from cluster.settings.model import Settings
 from components import kube
 from components.base import TaskComponent
 
-_API = "postgresql.cnpg.io/v1"
-_CLUSTER = "postgres"
+API = "postgresql.cnpg.io/v1"
+CLUSTER = "postgres"
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ class Database(TaskComponent):
         archive = self._archive(args, operator, operators_place, where) if store_users.archives(settings) else None
         cluster = kube.custom(
             self,
-            _CLUSTER,
-            (_API, "Cluster"),
-            {"name": _CLUSTER, "namespace": where, "annotations": _until_ready("condition=Ready")},
+            CLUSTER,
+            (API, "Cluster"),
+            {"name": CLUSTER, "namespace": where, "annotations": _until_ready("condition=Ready")},
             postgres_cluster.cluster(
                 settings,
                 owner_secret=kube.known_after(login.name, owner),
@@ -81,11 +81,11 @@ class Database(TaskComponent):
             depends_on=[operator],
             keeper=args.keeper,
         )
-        cluster_name = kube.known_after(_CLUSTER, cluster)
+        cluster_name = kube.known_after(CLUSTER, cluster)
         second = kube.custom(
             self,
             "postgres-mlflow-auth",
-            (_API, "Database"),
+            (API, "Database"),
             {
                 "name": "mlflow-auth",
                 "namespace": where,
@@ -97,22 +97,14 @@ class Database(TaskComponent):
             self,
             "postgres-metrics",
             ("monitoring.coreos.com/v1", "PodMonitor"),
-            {"name": _CLUSTER, "namespace": where},
+            {"name": CLUSTER, "namespace": where},
             {
                 "selector": {"matchLabels": {"cnpg.io/cluster": cluster_name}},
                 "podMetricsEndpoints": [{"port": "metrics"}],
             },
         )
-        if settings.backup and archive is not None:
-            kube.custom(
-                self,
-                "postgres-base-backups",
-                (_API, "ScheduledBackup"),
-                {"name": _CLUSTER, "namespace": where},
-                postgres_backup.scheduled(settings.backup, cluster_name),
-            )
         self.access = DatabaseAccess(
-            host=kube.known_after(f"{_CLUSTER}-rw.database.svc.cluster.local", cluster),
+            host=kube.known_after(f"{CLUSTER}-rw.database.svc.cluster.local", cluster),
             database=kube.known_after(credentials.DATABASE, cluster),
             auth_database=kube.known_after(credentials.AUTH_DATABASE, second),
             user=credentials.DATABASE_OWNER,

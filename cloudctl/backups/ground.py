@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -81,7 +82,14 @@ class Ground:
             ca_file=self.backup.ca_file,
             environment=self.environment,
         )
-        return Place(restic, self.folder / "repository")
+        known = hashlib.sha256(self.backup.place.encode()).hexdigest()[:12]
+        return Place(restic, self.folder / f"repository-{known}")
+
+    @property
+    def counts(self) -> bool:
+        """Whether a run here is a backup of the stack: no rehearsal, and into the place that its settings name."""
+        named = self.settings.backup
+        return not self.chosen.lab and named is not None and named.place == self.backup.place
 
     def away(self) -> str:
         """Return why services of the cluster are not asked at all; empty: they are."""
@@ -144,12 +152,13 @@ def ground(chosen: project.Stack, place: str | None = None, environment: Mapping
         settings,
         backup,
         for_stack(root, chosen.name, lab=chosen.lab),
-        _run_dir(root, chosen),
+        run_dir(root, chosen),
         dict(os.environ) if environment is None else environment,
     )
 
 
-def _run_dir(root: Path, chosen: project.Stack) -> Path:
+def run_dir(root: Path, chosen: project.Stack) -> Path:
+    """Return the folder of what a stack, or its rehearsal, leaves here."""
     if chosen.lab:
         from lab.workspace import Workspace
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from cloudctl import console, exits
+from cloudctl.told import Ending, told
 
 if TYPE_CHECKING:
     from cloudctl.backups.ground import Ground
@@ -18,6 +19,14 @@ def show(data: dict[str, Any], table: Callable[[dict[str, Any]], None], *, json_
         console.show_json(data)
     else:
         table(data)
+
+
+def heard(here: Ground, task: str, *, whole: bool = True) -> AbstractContextManager[Ending]:
+    """Tell the monitoring how a task ended, where it is a backup of the stack; ``whole``: not only some parts of it.
+
+    A copy somewhere else, a rehearsal or a part alone must not be taken for last night's backup.
+    """
+    return told(here.settings, here.stack, task) if here.counts and whole else nullcontext(Ending())
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cloudctl import console, exits, options, project
-from cloudctl.backups.running import plain_errors, scratch, show
+from cloudctl.backups.running import heard, plain_errors, scratch, show
 
 app = typer.Typer(help="Back a stack up, and bring it back.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -43,7 +43,8 @@ def run(
     Each part is copied into the place, encrypted there by restic with secrets.backup_password: Kubernetes' etcd with
     the keys that it needs, MLflow's databases as dumps of one moment, Pulumi's state with settings and SSH key, the GPU
     leases, the object store's buckets. A part is whole or not there; one that fails does not hold the others back. What
-    backup.keep does not keep any more is forgotten. May be killed and run again.
+    backup.keep does not keep any more is forgotten. May be killed and run again. A copy into another --place is
+    an extra one; the monitoring and cloudctl status go on telling of backup.place.
 
     Needs restic; kubectl for what runs in the cluster; SSH to a control plane for etcd.
     Exit code 1: a part failed; 3: the place cannot be used.
@@ -58,7 +59,6 @@ def run(
     from cloudctl.backups.ground import ground
     from cloudctl.backups.words import to_write_down
     from cloudctl.backups.works import known, works
-    from cloudctl.told import told
     from cloudctl.views import backup as view
     from cluster.backup import last
     from cluster.backup.run import back_up
@@ -68,16 +68,17 @@ def run(
     if dry_run:
         show(view.planned(here.backup.place, wanted), view.show_planned, json_=json_)
         return
-    with here.alone(), plain_errors(), scratch(here), told(here.settings, here.stack, "backup") as ending:
+    with here.alone(), plain_errors(), scratch(here), heard(here, "backup", whole=not part) as ending:
         report = back_up(
             wanted,
             here.place(),
             here.backup.keep,
             console.note,
-            lambda name: told(here.settings, here.stack, f"backup/{name}"),
+            lambda name: heard(here, f"backup/{name}"),
         )
         ending.ok = report.ok
-        last.note(here.folder, report)
+        if here.counts or here.chosen.lab:
+            last.note(here.folder, report)
     show(view.ran(report), view.show_ran, json_=json_)
     if report.created:
         console.note(to_write_down(here.stack))

@@ -90,7 +90,8 @@ def restore(
             return
         if over:
             if not yes:
-                typer.confirm(f"put {part} of {manifest.run} in place of what lives in {here.stack}?", abort=True)
+                question = f"put {part} of {manifest.run} in place of what lives in {here.stack}?"
+                typer.confirm(question, abort=True, err=json_)
             with scratch(here):
                 lines = work.put_back(manifest, opened.read, console.note)
         else:

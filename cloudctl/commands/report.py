@@ -26,7 +26,8 @@ def report(
     """Write one HTML page of a stack.
 
     Phases and how long each task took, the task graph, hosts with their VMs and GPUs, services and whether they
-    answer, findings of the verdict with remedies, versions. The page needs nothing but itself: no network, no script.
+    answer, backups and certificates, findings of the verdict with remedies, versions. The page needs nothing but
+    itself: no network, no script.
     It holds no secret, but names, addresses and sizes of your hosts and VMs.
 
     What cannot be asked says "unknown" and why. Exit code 0 once the page is written, whatever it says of the stack:

@@ -53,7 +53,7 @@ def status(
     nodes = live.nodes(settings, kubeconfig) if settings else "the settings cannot be read"
     data = view.report(chosen.name, export, settings, hosts, nodes, _answers(chosen, settings, kubeconfig, export))
     data["problems"] += extra
-    _more(data, chosen, settings, kubeconfig)
+    _more(data, chosen, settings)
     if json_:
         console.show_json(data)
     else:
@@ -61,26 +61,20 @@ def status(
     raise typer.Exit({True: exits.OK, False: exits.REFUSED, None: exits.UNKNOWN}[data["healthy"]])
 
 
-def _more(data: dict[str, Any], chosen: project.Stack, settings: Settings | None, kubeconfig: Path) -> None:
+def _more(data: dict[str, Any], chosen: project.Stack, settings: Settings | None) -> None:
     """Add certificates, backups and remarks; a certificate that has ended makes the stack unhealthy."""
-    from datetime import datetime
+    from cloudctl.upkeep import any_ended, upkeep
+    from cluster.remarks import remarks
 
-    from cloudctl.certificates import Certificates
-    from cloudctl.views import certs
-    from cluster.backup import last
-    from cluster.backup.remark import remarks
-
-    ask = settings is not None and data["resources"] > 0 and not chosen.lab
-    found = Certificates(chosen.name, settings, project.root(), kubeconfig).quickly() if settings and ask else []
-    data["certificates"] = certs.rows(found)
-    data["problems"] += certs.problems(data["certificates"])
-    if any(row["state"] == "expired" for row in data["certificates"]):
+    if settings is None:
+        data |= {"certificates": [], "backup": None, "remarks": []}
+        return
+    found = upkeep(chosen, settings, ask=data["resources"] > 0 and not chosen.lab)
+    data["certificates"], data["backup"] = found["certificates"], found["backup"]
+    data["problems"] += found["problems"]
+    if any_ended(found):
         data["healthy"] = False
-    now = datetime.now().astimezone()
-    data["backup"] = last.stands(settings, kubeconfig.parent / "backup", now) if settings else None
-    data["remarks"] = (
-        [{"message": each.message, "remedy": each.remedy} for each in remarks(settings)] if settings else []
-    )
+    data["remarks"] = [{"message": each.message, "remedy": each.remedy} for each in remarks(settings)]
 
 
 def _answers(

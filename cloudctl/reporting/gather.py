@@ -19,6 +19,7 @@ from cloudctl.exits import CannotTellError
 from cloudctl.release import version
 from cloudctl.reporting import hosts as cards
 from cloudctl.reporting import timeline
+from cloudctl.upkeep import any_ended, upkeep
 from cloudctl.views import capacity, gpus, status, versions
 from cluster import state
 from cluster.host.model import HostFacts
@@ -36,6 +37,7 @@ def gather(chosen: project.Stack, engine: Engine, host_files: list[Path] | None 
     over, claims = ended(book.leases), Claims.open(settings, chosen.owner, project.root())
     facts = live.hosts(settings, host_files, stack=chosen.name)
     told = _status(chosen, engine, settings, export, facts)
+    kept = upkeep(chosen, settings, ask=told["resources"] > 0 and rehearsal(chosen) is None)
     fit = capacity.report(settings, facts, chosen.owner, claims, project.root())
     cards_of = gpus.report(settings, facts, book, over, chosen.owner)
     return {
@@ -44,12 +46,13 @@ def gather(chosen: project.Stack, engine: Engine, host_files: list[Path] | None 
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "program": version(),
         "engine": _manifest(export).get("version"),
-        "healthy": told["healthy"] if told["resources"] else None,
+        "healthy": None if not told["resources"] else False if any_ended(kept) else told["healthy"],
         "status": told,
         "timeline": _timeline(chosen, engine, export),
         "hosts": cards.cards(settings, facts, told["vms"], cards_of["gpus"], fit["hosts"]),
         "fits": fit["fits"],
-        "findings": _findings(told, fit, cards_of),
+        "upkeep": kept,
+        "findings": _findings(told, fit, cards_of, kept),
         "versions": versions.used(settings),
     }
 
@@ -105,7 +108,9 @@ def _journal(chosen: project.Stack) -> str | None:
     return path.read_text("utf-8") if path and path.is_file() else None
 
 
-def _findings(told: Mapping[str, Any], fit: Mapping[str, Any], cards_of: Mapping[str, Any]) -> list[dict[str, str]]:
+def _findings(
+    told: Mapping[str, Any], fit: Mapping[str, Any], cards_of: Mapping[str, Any], kept: Mapping[str, Any]
+) -> list[dict[str, str]]:
     """Return what is wrong or worth knowing, worst first: where, what, what to do."""
     verdict = [
         {
@@ -120,6 +125,11 @@ def _findings(told: Mapping[str, Any], fit: Mapping[str, Any], cards_of: Mapping
     plain += [("unknown", "host", each) for each in fit["unknown"]]
     plain += [("warn", "GPUs", each) for each in cards_of["problems"]]
     plain += [("note", "GPUs", each) for each in cards_of["notes"]]
+    plain += [("warn", "certificates", each) for each in kept["problems"]]
+    if kept["backup"] and kept["backup"]["late"]:
+        plain.append(
+            ("warn", "backups", f"backups are late, as far as is known here: {', '.join(kept['backup']['late'])}")
+        )
     known = tuple(each["message"] for each in verdict)
     said = [
         {"severity": level, "where": where, "message": text, "remedy": ""}

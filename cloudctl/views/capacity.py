@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cluster.backup.remark import remarks
 from cluster.budget import (
     Also,
     Change,
@@ -23,6 +22,7 @@ from cluster.budget import (
 from cluster.budget.capacity import Sum
 from cluster.host.model import HostFacts
 from cluster.leases.claims import Claims
+from cluster.remarks import remarks
 from cluster.render import image
 from cluster.rolling import held_back
 from cluster.settings.model import Machine, Settings

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from cluster.backup.errors import BackupError
+from cluster.backup.errors import MISHAPS, BackupError, in_words
 from cluster.backup.model import PartWork, Restored, Saved, utc_now
 from cluster.backup.place import Place, newest
 from cluster.settings.sections.backup import Part
@@ -114,8 +114,8 @@ def _part(
     try:
         cleaned += work.tidy()
         found = work.rehearse(manifest, place.read, say)
-    except BackupError as error:
-        found.problems.append(str(error))
+    except MISHAPS as error:
+        found.problems.append(in_words(error))
         return replace(about, problems=tuple(found.problems))
     return replace(
         about,

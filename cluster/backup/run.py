@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
-from cluster.backup.errors import BackupError
+from cluster.backup.errors import MISHAPS, BackupError, in_words
 from cluster.backup.model import Manifest, PartWork, run_id, utc_now
 from cluster.backup.place import Place
 from cluster.settings.sections.backup import Keep, Part
@@ -88,7 +88,7 @@ def _part(work: PartWork, place: Place, run: str, say: Callable[[str], None], to
             took = time.monotonic() - began
             manifest = Manifest(part=work.part, run=run, at=at, took_s=round(took, 3), items=items)
             place.complete(manifest)
-        except BackupError as error:
-            return Done(work.part, problem=str(error))
+        except MISHAPS as error:
+            return Done(work.part, problem=in_words(error))
         ending.ok = True
     return Done(work.part, manifest)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from datetime import date as day_of
 from datetime import datetime, timedelta
-from itertools import product
+from itertools import pairwise, product
 
 from cluster.problems import Problem
 
@@ -27,6 +28,8 @@ _AS_CRON = {
 }
 _DAYS_AHEAD = 366 * 8 + 1
 """To the next 29 February, wherever one begins: 2096 to 2104 is the longest way."""
+_FIRST = day_of(2090, 1, 1)
+"""The longest way from one 29 February to the next is ahead of it."""
 _EXAMPLE = "write five fields: minute, hour, day, month, weekday; for example '17 * * * *'"
 
 
@@ -88,6 +91,27 @@ def following(cron: str, moment: datetime) -> datetime:
                     return found
         date += timedelta(days=1)
     raise ValueError("names a day that never comes")
+
+
+def longest(cron: str) -> timedelta:
+    """Return the longest time between two moments that follow each other in a cron line, without changes of the clock.
+
+    Raises ValueError as ``following`` does.
+    """
+    minute, hour, day, month, weekday = _fields(_AS_CRON.get(cron.strip(), cron))
+    days = {each % 7 for each in weekday} if weekday is not None else None
+    in_a_day = [timedelta(hours=each[0], minutes=each[1]) for each in product(hour or range(24), minute or range(60))]
+    dates = [
+        date
+        for date in (_FIRST + timedelta(days=number) for number in range(2 * _DAYS_AHEAD))
+        if (month is None or date.month in month)
+        and (day is None or date.day in day)
+        and (days is None or date.isoweekday() % 7 in days)
+    ]
+    if len(dates) < 2:
+        raise ValueError("names a day that never comes")
+    over_night = max(later - earlier for earlier, later in pairwise(dates)) + in_a_day[0] - in_a_day[-1]
+    return max([over_night, *(later - earlier for earlier, later in pairwise(in_a_day))])
 
 
 def _fields(cron: str) -> list[list[int] | None]:

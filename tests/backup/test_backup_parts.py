@@ -45,6 +45,33 @@ def test_a_part_that_fails_does_not_hold_the_others_back_and_leaves_the_last_goo
     assert "no GPU was ever leased" in world.run("leases").parts[0].skipped
 
 
+def test_a_file_that_cannot_be_read_is_the_problem_of_its_part_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path) -> bytes:
+        if path.name == "key":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path)
+
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    report = world.run("state", "leases")
+    assert [bool(each.manifest) for each in report.parts] == [False, True]
+    assert report.parts[0].problem == f"{world.folder / 'key'}: Permission denied"
+
+
+def test_a_disk_that_fills_during_a_rehearsal_is_a_problem_and_no_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device", str(path))
+
+    world.run("leases", "state")
+    monkeypatch.setattr(Path, "write_bytes", full)
+    found = {each.part: each.problems for each in world.rehearse("leases", "state").parts}
+    assert "No space left on device" in found["leases"][0] and found["state"] == ()
+
+
 @pytest.mark.parametrize("part", ["state", "leases", "etcd", "buckets"])
 def test_what_is_damaged_in_the_place_is_found_by_a_rehearsal(world: World, part: str) -> None:
     world.run(part)

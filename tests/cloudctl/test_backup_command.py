@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,8 +13,15 @@ import pytest
 import yaml
 
 from cloudctl.backups.cluster_programs import login
+from cloudctl.backups.ground import ground
+from cloudctl.backups.running import heard
+from cloudctl.commands import backup_restore
+from cloudctl.project import Stack
 from cluster.backup.errors import BackupError
+from cluster.backup.model import Manifest
 from cluster.backup.programs import END, Programs
+from cluster.leases import text
+from cluster.leases.book import Book
 from tests.certificates.authority import make
 from tests.cloudctl import states
 from tests.cloudctl.conftest import SETTINGS, Project, Run
@@ -81,6 +89,78 @@ def test_two_at_once_are_one_too_many(project: Project, cloudctl: Run, tools: Pa
     with FileLock(folder / "lock"):
         result = cloudctl("backup", "rehearse", "--stack", "prod")
     assert (result.exit_code, "is under way; find it with: fuser -v" in result.stderr) == (1, True)
+
+
+RESTIC = """\
+case "$1" in
+  cat) cat "$RESTIC_REPOSITORY/config" 2>/dev/null \
+    || { echo 'Is there a repository at: no such file or directory' >&2; exit 1; } ;;
+  init) printf '{"id": "%s"}' "$RESTIC_REPOSITORY" > "$RESTIC_REPOSITORY/config" ;;
+  backup) cat > /dev/null; echo '{"message_type": "summary", "snapshot_id": "s1"}' ;;
+  snapshots | forget) echo '[]' ;;
+esac"""
+
+
+def leases_into(project: Project, tools: Path, **changes: object) -> tuple[Path, Path]:
+    """Have the stack's leases backed up into a folder by a stand-in for restic; return it and the textfiles' folder."""
+    place, told = project.folder.parent / "nas/backups", project.folder.parent / "textfiles"
+    for folder in (place.parent, told):
+        folder.mkdir()
+    (project.folder / "state.json").write_text(text.dump(Book()))
+    program(tools, "restic", RESTIC)
+    section = {"place": str(place), "parts": ["leases"], **changes}
+    monitoring = {"inference-cloud:monitoring": {"textfiles": str(told)}}
+    project.settings({**SETTINGS, "inference-cloud:backup": section, **monitoring})
+    return place, told
+
+
+def test_only_a_whole_backup_into_the_stacks_own_place_counts(project: Project, cloudctl: Run, tools: Path) -> None:
+    place, told = leases_into(project, tools)
+    last = project.folder / ".cloud/prod/backup/last.json"
+    elsewhere = cloudctl("backup", "run", "--place", str(place.with_name("usb")), "--stack", "prod")
+    assert elsewhere.exit_code == 0, elsewhere.output
+    assert list(told.iterdir()) == [] and not last.exists()
+    some = cloudctl("backup", "run", "--part", "leases", "--stack", "prod")
+    assert some.exit_code == 0, some.output
+    assert [each.name for each in told.iterdir()] == ["inference-cloud-prod-backup-leases.prom"]
+    assert json.loads(last.read_text())["place"] == str(place)
+    assert cloudctl("backup", "run", "--stack", "prod").exit_code == 0
+    assert len(list(told.iterdir())) == 2
+
+
+def test_a_rehearsal_tells_the_monitoring_nothing(project: Project, tools: Path) -> None:
+    _, told = leases_into(project, tools)
+    here = ground(Stack("prod", project.folder / "Pulumi.prod.yaml"))
+    assert here.counts
+    rehearsed = replace(here, chosen=replace(here.chosen, lab=True))
+    with heard(rehearsed, "backup") as ending:
+        ending.ok = True
+    assert not rehearsed.counts and list(told.iterdir()) == []
+
+
+def test_a_question_before_json_is_no_part_of_it(
+    project: Project, cloudctl: Run, tools: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leases_into(project, tools)
+    assert cloudctl("backup", "run", "--stack", "prod").exit_code == 0
+    at = datetime(2026, 11, 29, 2, 30, tzinfo=UTC)
+    manifest = Manifest(part="leases", run="20261129T023000Z", at=at, took_s=1.0, items=())
+    monkeypatch.setattr(backup_restore, "_chosen", lambda *_: manifest)
+    result = cloudctl("backup", "restore", "leases", "--over", "--json", "--stack", "prod", input="n\n")
+    assert (result.exit_code, "put leases" in result.stdout) == (1, False)
+    assert "put leases of 20261129T023000Z in place of what lives in prod?" in result.stderr
+
+
+def test_one_places_memory_is_not_anothers(project: Project, cloudctl: Run, tools: Path) -> None:
+    place, _ = leases_into(project, tools)
+    usb = str(place.with_name("usb"))
+    for words in ([], ["--place", usb], [], ["--place", usb]):
+        result = cloudctl("backup", "run", *words, "--stack", "prod")
+        assert result.exit_code == 0, result.output
+    (place / "config").unlink()
+    gone = cloudctl("backup", "run", "--stack", "prod")
+    assert (gone.exit_code, f"the backups that were at {place} are gone" in gone.stderr) == (3, True)
+    assert cloudctl("backup", "run", "--place", usb, "--stack", "prod").exit_code == 0
 
 
 def test_a_stack_that_was_initialised_before_is_told_how_to_get_the_password(

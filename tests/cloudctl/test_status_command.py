@@ -425,7 +425,10 @@ def test_how_backups_stand_is_told_from_what_was_last_done_here(project: Project
     assert ask(cloudctl, 0)["remarks"][0]["message"].startswith("nothing of this stack is backed up")
     project.settings({**SETTINGS, "inference-cloud:backup": {"place": "/mnt/nas/x", "parts": ["state", "leases"]}})
     data = ask(cloudctl, 0)
-    assert data["remarks"] == []
+    assert [each["message"] for each in data["remarks"]] == [
+        "alerts reach nobody: they are seen in the consoles only",
+        "no alert tells when backups fail or are late",
+    ]
     assert data["backup"] == {"place": "/mnt/nas/x", "last": None, "ok": None, "late": ["state", "leases"]}
     folder = project.folder / ".cloud/prod/backup"
     folder.mkdir(parents=True)

@@ -81,6 +81,8 @@ def test_without_gpus_the_rest_keeps_its_order() -> None:
         (("Cluster", "postgres"), ("Release", "cloudnative-pg")),
         (("Cluster", "postgres"), ("ObjectStore", "postgres-archive")),
         (("ObjectStore", "postgres-archive"), ("Release", "plugin-barman-cloud")),
+        (("ScheduledBackup", "postgres-base-backups"), ("Cluster", "postgres")),
+        (("ScheduledBackup", "postgres-base-backups"), ("Release", "minio")),
         (("Release", "plugin-barman-cloud"), ("Release", "cloudnative-pg")),
         (("Release", "plugin-barman-cloud"), ("ClusterIssuer", "cluster-ca-issuer")),
         (("Gateway", "gateway"), ("Release", "envoy-gateway")),

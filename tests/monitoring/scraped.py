@@ -78,6 +78,7 @@ TARGETS: Mapping[str, tuple[Target, ...]] = {
     "minio-errors": (Target("minio", _SERVICE, where=_in(STORE)),),
     "seaweedfs": (Target("seaweedfs-all-in-one", _SERVICE, where=_in(STORE)),),
     "cloudnative-pg": (Target(POSTGRES, _POD, where=_in("database")),),
+    "plugin-barman-cloud": (Target(POSTGRES, _POD, where=_in("database")),),
     "mlflow": (Target("mlflow", _SERVICE, where=_in(MLFLOW)),),
     "mlserver": (Target("models/classifier", _POD | {"model"}, where=_in(MODELS)),),
     "vllm": (Target("models/assistant", _POD | {"model"}, where=_in(MODELS)),),

@@ -122,6 +122,36 @@ def test_rules_are_only_for_what_a_stack_has() -> None:
     assert "etcd" not in k3s
 
 
+def test_what_runs_by_the_clock_is_late_by_its_own_schedule() -> None:
+    def late(**changes: Any) -> dict[str, tuple[str, str]]:
+        found = rules(whole(**changes), STACK, DCGM_JOB)
+        every = [*found["tasks"]["groups"][0]["rules"], *found["database"]["groups"][0]["rules"]]
+        return {rule["alert"]: (rule["expr"].rpartition(" ")[2], rule["for"]) for rule in every}
+
+    found = late()
+    assert (found["TransferLate"][0], found["BackupLate"][0]) == (str(3 * 3600), str(26 * 3600))
+    assert found["DatabaseBackupLate"][0] == str((7 * 24 + 2) * 3600)
+    place = {"place": "/mnt/nas/x", "schedule": "0 4 * * sun", "postgres": {"schedule": "@daily"}}
+    found = late(backup=place, transfer={"source": "/beegfs/models", "schedule": "@daily"})
+    assert (found["TransferLate"][0], found["BackupLate"][0]) == (str(26 * 3600), str((7 * 24 + 2) * 3600))
+    assert (found["TransferMissing"][1], found["BackupMissing"][1]) == (f"{26 * 60}m", f"{(7 * 24 + 2) * 60}m")
+    assert found["DatabaseBackupLate"][0] == str(26 * 3600)
+    told = {"textfiles": "/var/lib/prometheus/node-exporter", "backup_late_hours": 50, "transfer_late_hours": 5}
+    found = late(monitoring=told)
+    assert (found["TransferLate"][0], found["BackupLate"][0]) == (str(5 * 3600), str(50 * 3600))
+
+
+def test_what_a_stack_does_not_do_is_never_late() -> None:
+    found = rules(whole(backup=None), STACK, DCGM_JOB)
+    names = {rule.get("alert") for file in found.values() for rule in file["groups"][0]["rules"]}
+    assert not {"BackupLate", "BackupMissing", "DatabaseBackupLate", "DatabaseBackupMissing"} & names
+    assert {"TransferLate", "TransferMissing", "TaskFailed"} <= names
+    assert "tasks" not in rules(whole(backup=None, transfer=None), STACK, DCGM_JOB)
+    unarchived = {"place": "/mnt/nas/x", "postgres": {"wal": False}}
+    expressions = str(rules(whole(backup=unarchived), STACK, DCGM_JOB)["database"])
+    assert "DatabaseBackup" not in expressions
+
+
 def test_a_hosts_reserve_and_vms_are_recorded_as_the_settings_have_them() -> None:
     recorded = [rule for rule in rules(whole(), STACK, DCGM_JOB)["host"]["groups"][0]["rules"] if "record" in rule]
     assert recorded[0] == {

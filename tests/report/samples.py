@@ -81,6 +81,11 @@ def report(**changes: Any) -> dict[str, Any]:
                 "gpus": [{**gpu, "address": "0000:81:00.0", "state": "free", "owner": None, "planned_for": None}],
             }
         ],
+        "upkeep": {
+            "certificates": [_certificate("API server", "control-1", "2027-11-29T03:00:00+00:00", 365, "valid", "")],
+            "problems": [],
+            "backup": {"place": "/mnt/nas/x", "last": "2026-11-29T02:30:00+00:00", "ok": True, "late": []},
+        },
         "fits": True,
         "findings": [],
         "versions": {
@@ -120,6 +125,11 @@ def nasty() -> dict[str, Any]:
     data["hosts"].append(
         {**host, "name": NASTY, "uri": f"qemu+ssh://{LONG}/system", "why": LONG, "about": [], "resources": []}
     )
+    data["upkeep"]["certificates"] += [
+        _certificate(LONG, NASTY, None, None, "unknown", f"{LONG} does not answer"),
+        _certificate(NASTY, LONG, "2020-01-01T00:00:00+00:00", -2524, "expired", ""),
+    ]
+    data["upkeep"]["backup"] = {"place": f"/mnt/{LONG}", "last": None, "ok": None, "late": ["etcd", LONG]}
     data["findings"] = [
         {"severity": level, "where": NASTY, "message": f"{NASTY} {LONG}", "remedy": f"virsh destroy {LONG}"}
         for level in ("refuse", "warn", "unknown", "note")
@@ -135,6 +145,7 @@ def empty() -> dict[str, Any]:
     for row in data["status"]["phases"]:
         row["state"] = "missing"
     data["status"]["vms"] = []
+    data["upkeep"] = {"certificates": [], "problems": [], "backup": None}
     data["timeline"] = {**timeline.rows([]), "source": "", "why": "", "last": None}
     data["hosts"][0] |= {"why": "no answer", "about": [], "resources": [], "vms": [], "others": [], "gpus": []}
     return data
@@ -188,3 +199,9 @@ def _resource(name: str, unit: str, planned: int, others: int, reserve: int, hav
         "room": room,
         "fits": need <= have,
     }
+
+
+def _certificate(
+    name: str, where: str, ends: str | None, days: int | None, stands: str, reason: str
+) -> dict[str, object]:
+    return {"name": name, "where": where, "ends": ends, "days": days, "state": stands, "reason": reason}

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
+import pytest
+
+from cloudctl.certificates import Certificates
+from cluster.certificates.model import Certificate
 from tests.cloudctl import states
 from tests.cloudctl.conftest import SETTINGS, Project, Run, cloudctl, project
 
@@ -49,6 +54,24 @@ def test_the_data_is_there_for_programs(project: Project, cloudctl: Run) -> None
     assert [gpu["address"] for gpu in host["vms"][1]["gpus"]] == ["0000:41:00.0"]
     assert [gpu["state"] for gpu in host["gpus"]] == ["free"]
     assert not (project.folder / ".cloud").exists()
+
+
+def test_what_status_says_of_backups_and_certificates_is_in_it(
+    project: Project, cloudctl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _stands(project)
+    place = {"place": "/mnt/nas/x", "parts": ["state", "leases"]}
+    project.settings({**SETTINGS, "inference-cloud:backup": place})
+    ended = Certificate("control-1", "API server", "kubernetes", datetime(2020, 1, 1, tzinfo=UTC))
+    monkeypatch.setattr(Certificates, "quickly", lambda _: [ended])
+    data = json.loads(cloudctl("report", "--stack", "prod", "--json").stdout)
+    status = json.loads(cloudctl("status", "--stack", "prod", "--json").stdout)
+    assert data["upkeep"]["certificates"] == status["certificates"] and status["certificates"][0]["state"] == "expired"
+    assert data["upkeep"]["backup"] == status["backup"]
+    assert data["healthy"] is False
+    said = [each["message"] for each in data["findings"] if each["severity"] == "warn"]
+    assert any(each.startswith("certificate API server of control-1 ended on 2020-01-01") for each in said)
+    assert "backups are late, as far as is known here: state, leases" in said
 
 
 def test_what_cannot_be_asked_is_in_the_report_and_no_reason_to_fail(project: Project, cloudctl: Run) -> None:

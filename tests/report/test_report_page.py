@@ -82,6 +82,17 @@ def test_everything_that_is_known_is_on_the_page() -> None:
     assert re.search(r"nothing ran for 4 h \d+ min; that is cut out", told)
 
 
+def test_backups_and_certificates_are_on_the_page() -> None:
+    told = " ".join(_read(samples.report()).text.split())
+    assert "API server control-1 2027-11-29 365 valid" in told
+    assert "backups into /mnt/nas/x last from here 2026-11-29 02:30 late none" in told
+    told = " ".join(_read(samples.nasty()).text.split())
+    assert "last from here never" in told and f"late etcd, {samples.LONG}" in told
+    assert f"Unknown: {samples.LONG} does not answer." in told and "expired" in told
+    told = " ".join(_read(samples.empty()).text.split())
+    assert "Nothing of this stack is backed up." in told and "No certificate was asked for." in told
+
+
 def test_what_is_not_known_is_said() -> None:
     told = " ".join(_read(samples.empty()).text.split())
     assert "Unknown: nothing of this stack was made yet, or no update of it is on record." in told

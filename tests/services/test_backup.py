@@ -368,14 +368,12 @@ def test_a_place_on_s3_and_the_monitoring(world: World, tmp_path: Path) -> None:
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("BACKUP_PLACE_SECRET_KEY", root.secret_key.get_secret_value())
-            (world.project / ".cloud/dev/backup/repository").unlink(missing_ok=True)
             assert states(world.json("run")) == {"leases": "done"}
             assert [each["part"] for each in world.json("list")["backups"]] == ["leases"]
             patch.setenv("RESTIC_PASSWORD", "another")
             assert world.cloudctl("backup", "run").exit_code == 3
     finally:
         file.write_text(before)
-        (world.project / ".cloud/dev/backup/repository").unlink(missing_ok=True)
     tasks = {each.name.removesuffix(".prom").partition("-dev-")[2]: each.read_text() for each in tmp_path.iterdir()}
     assert set(tasks) == {"backup", "backup-leases"}
     assert 'task_success{stack="dev",task="backup"} 0.0' in tasks["backup"]

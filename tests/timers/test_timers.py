@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 import subprocess
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from cluster.backup.errors import NO_RESTIC
 from cluster.backup.timer import TASK as BACKUP
 from cluster.timers.__main__ import down, up
-from cluster.timers.calendar import following, go_cron, on_calendar
+from cluster.timers.calendar import following, go_cron, longest, on_calendar
 from cluster.timers.install import InstallError, Machine
 from cluster.timers.timer import MARK, Timer, environment, units
 from cluster.transfer.timer import TASK as TRANSFER
@@ -104,6 +104,35 @@ def test_when_a_cron_line_comes_next(cron: str, after: str, then: str) -> None:
 def test_a_day_that_never_comes_is_told() -> None:
     with pytest.raises(ValueError, match="never comes"):
         following("0 0 30 2 *", datetime(2026, 1, 1))
+    with pytest.raises(ValueError, match="never comes"):
+        longest("0 0 30 2 *")
+
+
+@pytest.mark.parametrize(
+    ("cron", "hours"),
+    [
+        ("17 * * * *", 1),
+        ("30 2 * * *", 24),
+        ("10 1 * * 0", 7 * 24),
+        ("0 9-17 * * mon-fri", 2 * 24 + 16),  # from Friday evening to Monday morning
+        ("0,10 12 * * *", 23 + 50 / 60),
+        ("0 0 31 * *", 61 * 24),  # from May to July
+        ("0 0 29 2 *", 24 * (365 * 8 + 1)),
+        ("@monthly", 31 * 24),
+    ],
+)
+def test_the_longest_pause_of_a_cron_line(cron: str, hours: float) -> None:
+    assert longest(cron) == timedelta(hours=hours)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.sampled_from(["*/20 * * * *", "5 4 * * 1,4", "0 3-20/4 1-28/3 * *", "15 0 */9 * *"]),
+    st.datetimes(datetime(2026, 1, 1), datetime(2030, 1, 1)),
+)
+def test_no_pause_is_longer_than_the_longest(cron: str, moment: datetime) -> None:
+    first = following(cron, moment)
+    assert following(cron, first) - first <= longest(cron)
 
 
 @needs_systemd

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cluster.monitoring.names import POSTGRES
-from cluster.monitoring.rules.rule import HOUR, Alert, Rule
-from cluster.settings.model import Settings
+from cluster.monitoring.rules.rule import Alert, Rule, late_after_s
+from cluster.render import store_users
+from cluster.settings.model import Backup, Settings
+
+LAST_BASE = "barman_cloud_cloudnative_pg_io_last_available_backup_timestamp"
 
 _JOB = f'job="{POSTGRES}"'
 _POD = "instance {{ $labels.pod }}"
@@ -40,14 +43,30 @@ def rules(settings: Settings) -> Iterable[Rule]:
         f"{{{{ $value }}}} WAL files of PostgreSQL {_POD} wait to be archived: what is restored would be old, and its"
         " volume fills",
     )
-    last = f"cnpg_collector_last_available_backup_timestamp{{{_JOB}}}"
+    if settings.backup and store_users.archives(settings):
+        yield from _base_backups(settings.backup)
+
+
+def _base_backups(backup: Backup) -> Iterable[Rule]:
+    """Yield what holds the plugin's base backups to their own schedule: without one the log is of no use.
+
+    The plugin gives out when the last one ended, 0 where there is none, and every instance the same
+    (plugin-barman-cloud, internal/cnpgi/instance/metrics.go); CloudNativePG's own measure of that name stays at 0.
+    """
+    last = f"max({LAST_BASE}{{{_JOB}}})"
     yield Alert(
         "DatabaseBackupLate",
-        # 0 where the operator itself keeps no backups: ours is told by BackupLate
-        f"time() - ({last} > 0) > {settings.monitoring.backup_late_hours * HOUR}",
+        f"time() - ({last} > 0) > {late_after_s(backup.postgres.schedule)}",
         30,
         "critical",
-        "the last backup that CloudNativePG made is {{ $value | humanizeDuration }} old",
+        "the last base backup of PostgreSQL is {{ $value | humanizeDuration }} old, older than its schedule allows",
+    )
+    yield Alert(
+        "DatabaseBackupMissing",
+        f"{last} == 0",
+        120,
+        "critical",
+        "PostgreSQL has no base backup in its archive: nothing can be restored from the write-ahead log",
     )
 
 

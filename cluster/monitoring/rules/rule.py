@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from cluster.backup.late import GRACE
+from cluster.timers.calendar import longest
+
 Severity = Literal["critical", "warning", "info", "none"]
 """critical: somebody has to act now. warning: today. info: worth knowing. none: not for people."""
 
@@ -59,6 +62,11 @@ Rule = Alert | Recorded
 def one_line(expression: str) -> str:
     """Return an expression with its line breaks taken out."""
     return " ".join(expression.split())
+
+
+def late_after_s(schedule: str) -> int:
+    """Return the seconds after which what runs by a cron line is late: its longest pause, and some grace."""
+    return int((longest(schedule) + GRACE).total_seconds())
 
 
 def running_out(name: str, remaining: str, summary: str, *, minutes: int = 60) -> Iterable[Alert]:

@@ -49,6 +49,8 @@ def scheduled(backup: Backup, cluster_name: Leaf) -> Values:
     """Return the spec of the ScheduledBackup. The operator's cron lines begin with the second."""
     return {
         "schedule": go_cron(backup.postgres.schedule),
+        # the first one now: until there is one the log is of no use, and the schedule may be a week away
+        "immediate": True,
         "cluster": {"name": cluster_name},
         "method": "plugin",
         "pluginConfiguration": {"name": plugin_barman_cloud.NAME},

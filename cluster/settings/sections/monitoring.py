@@ -85,8 +85,16 @@ class Monitoring(Section):
             description="host:port of the exporter that reads textfiles, where it is none of hosts[].exporters.node",
         ),
     ] = None
-    transfer_late_hours: Annotated[Whole, Field(ge=1, description="since the last transfer that ended well")] = 3
-    backup_late_hours: Annotated[Whole, Field(ge=1, description="since the last backup that ended well")] = 26
+    transfer_late_hours: Annotated[
+        Whole | None,
+        Field(
+            ge=1, description="since the last transfer that ended well; left out: its schedule's pause and two hours"
+        ),
+    ] = None
+    backup_late_hours: Annotated[
+        Whole | None,
+        Field(ge=1, description="since the last backup that ended well; left out: its schedule's pause and two hours"),
+    ] = None
     runbooks: Annotated[
         str | None,
         Field(
