@@ -8,6 +8,7 @@ from hypothesis import reject
 from hypothesis import strategies as st
 
 from cluster.budget import GpuDemand, VmDemand
+from cluster.host.cards import CARDS as KNOWN
 from cluster.host.model import HostFacts
 from cluster.identity import libvirt_uuid
 from cluster.problems import InputError
@@ -168,11 +169,17 @@ def carriers(draw: st.DrawFn, name: str = HOST) -> HostFacts:
         "pools": [{"name": "/", "path": "/", "capacity": f"{draw(st.integers(250, 2000))}GiB", "allocated": "1MiB"}],
         "bridges": ["br0"],
         "nics": [{"name": "eno1", "mbps": 10000}],
-        "gpus": [{**each, "compute_capability": each["compute_capability"] or "8.6"} for each in gpus],
+        "gpus": [{**each, "compute_capability": _capability(each)} for each in gpus],
         "iommu_groups": [draw(group(slot, number)) for number, slot in enumerate(slots)],
         "domains": [draw(domain(each)) for each in draw(st.lists(st.sampled_from(NAMES), max_size=2, unique=True))],
     }
     return HostFacts.model_validate(raw)
+
+
+def _capability(gpu: dict[str, Any]) -> str:
+    """A known kind of card has what it has: the policies go by the kind, the verdict by what the driver said."""
+    known = KNOWN.get(gpu["vendor_device"])
+    return known.compute_capability if known else gpu["compute_capability"] or "8.6"
 
 
 @st.composite
