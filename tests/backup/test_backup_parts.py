@@ -12,6 +12,7 @@ from cluster.backup import last
 from cluster.backup.errors import BackupError
 from cluster.backup.late import GRACE, age
 from cluster.backup.model import Restored
+from cluster.backup.parts.leases import Leases
 from cluster.backup.place import newest
 from cluster.backup.restore import into
 from cluster.backup.run import Done, Report
@@ -198,3 +199,14 @@ def test_a_comparison_says_both_sides() -> None:
     found.compare("keys", 3, 3)
     found.compare("rows", 5, 4)
     assert (found.compared, found.problems) == (["keys: 3"], ["rows: the backup has 5, the restore 4"])
+
+
+def test_a_lease_file_that_nobody_can_read_is_set_aside_beside_the_one_of_before(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    for content in ("{ first", "{ second"):
+        path.write_text(content)
+        Leases(path, tmp_path, lambda file: [])._set_aside()
+    assert {each.name: each.read_text() for each in tmp_path.iterdir() if ".broken" in each.name} == {
+        "state.json.broken": "{ first",
+        "state.json.broken-2": "{ second",
+    }

@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from cluster.backup import tarred
@@ -112,8 +113,8 @@ class Leases:
         try:
             LeaseFile(self.path).read()
         except InputError:
-            broken = self.path.with_name(f"{self.path.name}.broken")
-            self.path.replace(broken)
+            names = (f"{self.path.name}.broken{f'-{number}' if number > 1 else ''}" for number in count(1))
+            self.path.replace(next(path for path in map(self.path.with_name, names) if not path.exists()))
 
 
 def _facts(content: bytes) -> dict[str, object]:
