@@ -36,6 +36,7 @@ def sound(world: World) -> None:
         assert node["status"]["nodeInfo"]["kubeletVersion"] == f"v{world.settings.kubernetes.version}"
 
 
+@pytest.mark.slow
 def test_a_first_run_installs_in_order_and_a_second_changes_nothing(world: Worlds) -> None:
     made = world(workers=1)
     ran = install(made)
@@ -89,6 +90,7 @@ def killed(made: World, playbook: str, after: int) -> None:
     assert ran.status in (0, 137), ran.output[-2000:]
 
 
+@pytest.mark.slow
 def test_killed_here_and_there_an_installation_comes_to_the_same_end(world: Worlds) -> None:
     made = world(workers=0)
     killed(made, NODES, 25)

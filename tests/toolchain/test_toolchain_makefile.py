@@ -156,10 +156,11 @@ def test_coverage_is_enforced_and_daemons_are_left_to_test_cloud_all() -> None:
     fast, everything = make("test"), make("test-cloud-all")
     assert "--cov-fail-under=80" in fast
     assert "--cov-fail-under=80" in everything
-    assert '-m "not slow and not daemon"' in fast
-    # What `make test` leaves out, and only that, is what the second run of `make test-cloud-all` takes.
-    assert '-m "not slow and not daemon"' in everything
-    assert '-m "(slow or daemon) and not exhaustive"' in everything
+    # The second run takes what the first one leaves out, and of that `make test` not what is slow or needs a daemon.
+    assert '-m "not engine and not slow and not daemon" --cov' in fast
+    assert '-m "engine and not slow and not daemon"' in fast
+    assert '-m "not engine and not slow and not daemon" --cov' in everything
+    assert '-m "(engine or slow or daemon) and not exhaustive"' in everything
     assert "-p toolchain.skips" in everything
 
 
