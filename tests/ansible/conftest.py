@@ -24,7 +24,7 @@ def world(tmp_path: Path) -> Iterator[Worlds]:
 
 @pytest.fixture(autouse=True)
 def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ansible's own processes are not measured: that would take half as long again, and no line of ours runs there."""
+    """Ansible's own processes are not measured: it slows them down, and no line that counts runs there."""
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
