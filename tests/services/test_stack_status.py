@@ -41,7 +41,7 @@ def kubeconfig(targets: dict[str, str], tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def passwords(stack: Stack) -> Mapping[str, Any]:
-    return {name: getattr(stack.secrets, name).get_secret_value() for name in type(stack.secrets).model_fields}
+    return {name: getattr(stack.secrets, name).get_secret_value() for name in type(stack.secrets).made()}
 
 
 def asked(stack: Stack, kubeconfig: Path, **changes: Any) -> dict[str, Check]:
