@@ -543,10 +543,10 @@ def get(state: State, words: list[str]) -> None:
 def get_pods(state: State, words: list[str]) -> list[State]:
     if option(words, "--selector"):
         return [pod for pod in state.get("probes", []) if selected(pod, words)]
-    if "--all-namespaces" in words:
-        return list(state.get("probes", []))
     where = option(words, "--field-selector").partition("=")[2]
-    return [as_pod(pod) for pod in state["pods"] if pod["node"] == where]
+    if where:
+        return [as_pod(pod) for pod in state["pods"] if pod["node"] == where]
+    return list(state.get("probes", []))
 
 
 def as_pod(pod: State) -> State:

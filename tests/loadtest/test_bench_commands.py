@@ -174,7 +174,7 @@ def test_a_profile_names_the_largest_part_and_what_is_not_known(run: Run) -> Non
 
 
 def test_a_profile_without_a_cluster_says_why_it_cannot_tell_more(run: Run) -> None:
-    with serving(slow(0.05)) as url:
+    with serving(slow(0.5)) as url:
         done = run("models", "profile", "classifier", "--url", url, "--input", "request.json", "--count", "3")
     assert done.exit_code == 0, done.output
     assert "the largest part is waiting" in done.stdout
