@@ -125,7 +125,7 @@ test-cloud-all: lint types engine ## all tests: the slow ones too, and what need
 	else echo "tests/libvirt was not run"; fi
 
 test-kills: engine ## the engine killed at every single step of an up and of a destroy, every case of the playbooks; an hour
-	@$(PY) -m pytest -n 2 --dist loadgroup tests/engine tests/ansible tests/services -m exhaustive
+	@$(PY) -m pytest -n 2 --dist loadgroup tests/engine tests/ansible tests/flip tests/monitoring tests/services -m exhaustive
 
 # Inside, there is no network but its own: what must be fetched or built is made ready outside, first.
 test-libvirt: engine plugin ## the program on a real libvirtd of its own, with VMs in emulation; needs root

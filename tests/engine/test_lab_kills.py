@@ -34,7 +34,7 @@ STEPS = 130
 """More than an update of the small stack has; a step that is not there is skipped over, and a test counts them."""
 
 SAMPLE = (39,)
-EVERY = 11
+EVERY = 23
 """Of how many steps the slow tests try one; ``make test-kills`` tries the others."""
 
 KILLED_IN_VAIN = 5

@@ -85,10 +85,18 @@ def test_a_flip_killed_here_and_there_goes_on_and_back(told: FlipProject) -> Non
 
 
 @pytest.mark.slow
+def test_a_flip_to_serve_killed_here_and_there_goes_on_and_back(told: FlipProject) -> None:
+    flip("train")
+    assert kill_everywhere(told, "serve", 7) >= 4
+
+
+@pytest.mark.exhaustive
+@pytest.mark.slow
 def test_a_flip_to_train_killed_at_every_place(told: FlipProject) -> None:
     assert kill_everywhere(told, "train", 1) >= 30
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_flip_to_serve_killed_at_every_place(told: FlipProject) -> None:
     flip("train")
