@@ -110,6 +110,7 @@ def test_an_up_whose_program_is_killed_goes_on(lab: Lab, undisturbed: Undisturbe
     assert standing(lab.place) == undisturbed.standing
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_an_up_whose_program_is_killed_at_every_step_goes_on(lab: Lab, undisturbed: Undisturbed) -> None:
     """One update, whose program is killed at its first step, run again and killed at the next, and so on to the end."""
