@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from cloudctl.exits import CannotTellError
 from cloudctl.virsh import Virsh
 from cluster.identity import libvirt_uuid
 from cluster.settings.model import Settings
@@ -47,11 +48,17 @@ def find(settings: Settings, stack: str, virsh: Virsh) -> list[Halfway]:
 
 
 def finish(found: Iterable[Halfway], virsh: Virsh, say: Say) -> None:
-    """Start it. Raises CannotTellError with libvirt's words and the remedy where it does not start."""
+    """Start it. Raises CannotTellError with libvirt's words and the remedy of the first that does not start."""
+    failed: list[CannotTellError] = []
     for each in found:
         say(f"{each}: starting it")
-        for verb in each.kind.start:
-            virsh.act(each.uri, verb, each.name)
+        try:
+            for verb in each.kind.start:
+                virsh.act(each.uri, verb, each.name)
+        except CannotTellError as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
 
 
 def _find(settings: Settings, stack: str, virsh: Virsh) -> Iterator[Halfway]:

@@ -77,20 +77,27 @@ def take_up(recovering: Recovering, say: Say) -> None:
     Nothing is lost by it: what was defined and never started is started or undefined, what the engine does not know or
     was in the middle of is looked up.
     """
-    try:
+    done: list[str] = []
+    # What cannot be done of one part keeps none of the others: the update asks the same hosts and says it better.
+    with suppress(CannotTellError, InputError):
         recovering.engine.export(recovering.chosen.name)  # a stack that the backend does not have has left nothing
-        done = [*_hosts(recovering), *_state(recovering)]
-    except (CannotTellError, InputError):
-        return  # the update asks the same hosts and the same backend, and says it better
+        for part in (_started, _cleared, _state):
+            with suppress(CannotTellError, InputError):
+                done += part(recovering)
     if done:
         say(f"an earlier run was cut off or failed; taken up: {'; '.join(done)}")
 
 
-def _hosts(recovering: Recovering) -> list[str]:
-    stopped, dead = recovering.halfway(), recovering.unstarted()
+def _started(recovering: Recovering) -> list[str]:
+    stopped = recovering.halfway()
     recovering.start(stopped, lambda _: None)
+    return [f"{each}: started" for each in stopped]
+
+
+def _cleared(recovering: Recovering) -> list[str]:
+    dead = recovering.unstarted()
     recovering.clear(dead)
-    return [f"{each}: started" for each in stopped] + [f"{each}: undefined" for each in dead]
+    return [f"{each}: undefined" for each in dead]
 
 
 def _state(recovering: Recovering) -> list[str]:

@@ -37,7 +37,9 @@ if verb == "domstate":
 elif verb == "pool-uuid" and world["pool"]:
     print({pool!r})
 elif verb == "pool-info" and world["pool"]:
-    print(f"State: {{world['pool']}}")
+    print(f"State: {{world['pool'].split()[-1]}}")
+elif verb == "pool-start" and world["pool"].startswith("stubborn"):
+    sys.exit("error: it does not start")
 elif verb in ("net-uuid", "net-info", "pool-uuid", "pool-info"):
     sys.exit("error: not found")
 else:
@@ -130,6 +132,20 @@ def test_a_pool_that_was_never_started_and_a_vm_that_could_not_start(
     ]
     assert host.leases.all() == ()
     assert [run[0] for run in project.runs()] == ["up"]
+
+
+def test_a_pool_that_does_not_start_keeps_nothing_else_from_being_taken_up(
+    host: Host, project: Project, cloudctl: Run
+) -> None:
+    half = {**domain("control-1"), "urn": "urn:a::b::c::pool", "custom": True, "initErrors": ["invalid argument"]}
+    host.state(half)
+    host.has(pool="stubborn inactive", gpu_1="shut off")
+    done = cloudctl(*UP)
+    assert done.exit_code == 0
+    assert (
+        "taken up: gpu-1 at qemu:///system was defined and could not start: undefined; looked up: pool\n" in done.stderr
+    )
+    assert [run[0] for run in project.runs()] == ["-C", "refresh", "up"]
 
 
 @pytest.mark.parametrize("state", ["running", "paused", "crashed"])
