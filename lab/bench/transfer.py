@@ -135,9 +135,9 @@ class _Place:
         named = {each["Name"] for each in client.list_buckets()["Buckets"]}
         for bucket in named & {self.name, f"{self.name}-rclone"}:
             for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-                client.delete_objects(
-                    Bucket=bucket, Delete={"Objects": [{"Key": each["Key"]} for each in page["Contents"]]}
-                )
+                # MinIO's last page of a multiple of a thousand is an empty one
+                if keys := [{"Key": each["Key"]} for each in page.get("Contents", ())]:
+                    client.delete_objects(Bucket=bucket, Delete={"Objects": keys})
 
     def _timed(self, words: list[str], folder: Path, bucket: str, more: int) -> float:
         """Run and time; raise RuntimeError where it failed or another number of objects is there afterwards."""
