@@ -6,16 +6,13 @@ the same file, but a stack may have no transfer, and a machine no systemd.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import shutil
-import subprocess
 from pathlib import Path
 
 from cloudctl import console, project
+from cluster import whole
+from cluster.authority import fetch
 from cluster.settings.model import Settings
 
-WAIT_S = 30
 _REMEDY = "name its file: transfer.ca_file of the stack, or --ca-file where a command has it"
 
 
@@ -37,26 +34,5 @@ def file(stack: str, settings: Settings) -> Path | None:
     except LookupError as error:
         console.note(f"the cluster's CA cannot be fetched: {error}; {_REMEDY}")
         return found if found.is_file() else None
-    beside = found.with_name(".ca.crt.new")
-    beside.write_text(text)
-    beside.replace(found)
+    whole.replace(found, text)
     return found
-
-
-def fetch(kubeconfig: Path) -> str:
-    """Return the certificate of the cluster's own authority, as PEM. Raises LookupError with the reason."""
-    if shutil.which("kubectl") is None:
-        raise LookupError("there is no kubectl on PATH")
-    words = ("get", "secret", "cluster-ca", "--namespace", "cert-manager", "--output", r"jsonpath={.data.ca\.crt}")
-    command = ["kubectl", "--kubeconfig", str(kubeconfig), f"--request-timeout={WAIT_S}s", *words]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=2 * WAIT_S)
-    except subprocess.TimeoutExpired:
-        raise LookupError("the Kubernetes API did not answer") from None
-    try:
-        text = base64.b64decode(done.stdout.strip(), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        text = ""
-    if done.returncode != 0 or "BEGIN CERTIFICATE" not in text:
-        raise LookupError(" ".join(done.stderr.split()) or "its Secret holds no certificate")
-    return text

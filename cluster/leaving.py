@@ -10,12 +10,12 @@ several would be let go at once, each for the sake of the others.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from cluster import whole
 from cluster.leases.update import command_line, running_update
 from cluster.settings.model import Settings
 from cluster.standing import record_file
@@ -99,10 +99,7 @@ def consent(folder: Path, names: Iterable[str]) -> None:
     """Note who may go in the update that runs now, as its settings say: a deletion knows only those of the last one."""
     update = running_update()
     told = {"update": asdict(update) if update else None, "expendable": sorted(names)}
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = _consents(folder).with_suffix(".new")
-    temporary.write_text(json.dumps(told) + "\n")
-    os.replace(temporary, _consents(folder))  # noqa: PTH105
+    whole.replace(_consents(folder), json.dumps(told) + "\n")
 
 
 def expendable(folder: Path, environment: Mapping[str, str]) -> set[str]:

@@ -8,11 +8,11 @@ a host's facts come from a file that does not follow what happens there, the rec
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from cluster import whole
 from cluster.host.model import Domain, HostFacts
 from cluster.problems import InputError, Problem
 from cluster.render.domain_xml import Definition
@@ -117,10 +117,7 @@ class Standing:
         text = json.dumps({"version": _VERSION, "vms": {k: asdict(v) for k, v in records.items()}}, indent=2) + "\n"
         if self.path.exists() and self.path.read_text() == text:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(self.path.name + ".new")
-        temporary.write_text(text)
-        os.replace(temporary, self.path)  # noqa: PTH105
+        whole.replace(self.path, text)
 
 
 def record_file(settings: Settings, stack: str) -> Path:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from cluster import whole
 from cluster.budget.findings import Finding
 from cluster.render.group_vars import virtual_address
 from cluster.settings.model import Settings
@@ -32,10 +33,7 @@ class Noted:
 
 def note(run_dir: Path, noted: Noted) -> None:
     """Note what there is."""
-    path = run_dir / NOTE
-    fresh = path.with_name(f"{NOTE}.new")
-    fresh.write_text(json.dumps(asdict(noted)) + "\n", encoding="utf-8")
-    fresh.replace(path)
+    whole.replace(run_dir / NOTE, json.dumps(asdict(noted)) + "\n")
 
 
 def upgrades(settings: Settings, stack: str, folder: Path = Path()) -> list[Finding]:

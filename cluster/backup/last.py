@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cluster import whole
 from cluster.backup.late import age
 from cluster.backup.model import RUN_FORM
 from cluster.backup.run import Report
@@ -22,9 +22,7 @@ def note(folder: Path, report: Report) -> None:
     kept = before.get("kept") if isinstance(before.get("kept"), dict) else {}
     parts = {each.part: report.run for each in report.parts if each.manifest}
     text = json.dumps({"run": report.run, "ok": report.ok, "place": report.place, "kept": {**(kept or {}), **parts}})
-    beside = folder / f"{NAME}.new"
-    beside.write_text(text + "\n", encoding="utf-8")
-    os.replace(beside, folder / NAME)  # noqa: PTH105 - whole, or as it was
+    whole.replace(folder / NAME, text + "\n")
 
 
 def stands(settings: Settings, folder: Path, now: datetime) -> dict[str, Any] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any, BinaryIO
 
 from pydantic import ValidationError
 
+from cluster import whole
 from cluster.backup.errors import BackupError, PlaceError
 from cluster.backup.model import RUN_FORM, Item, Manifest, Saved, run_id
 from cluster.backup.restic import Restic, Snapshot
@@ -136,10 +136,7 @@ class Place:
             return None
 
     def _remember(self, identity: str) -> None:
-        self.memory.parent.mkdir(parents=True, exist_ok=True)
-        beside = self.memory.with_name(f"{self.memory.name}.new")
-        beside.write_text(f"{identity}\n")
-        os.replace(beside, self.memory)  # noqa: PTH105 - whole, or as it was
+        whole.replace(self.memory, f"{identity}\n")
 
 
 def newest(saved: list[Saved], part: Part, at: datetime | None = None) -> Saved | None:

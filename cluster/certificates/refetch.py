@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cluster import whole
 from cluster.certificates import parse
 
 LEFT = timedelta(days=60)
@@ -45,9 +46,7 @@ def today() -> datetime:
 
 
 def _note(run_dir: Path, text: str) -> None:
-    fresh = run_dir / f"{NOTE}.new"
-    fresh.write_text(f"{text}\n", encoding="utf-8")
-    fresh.replace(run_dir / NOTE)
+    whole.replace(run_dir / NOTE, f"{text}\n")
 
 
 def _text(path: Path) -> str:

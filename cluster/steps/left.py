@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from cluster import whole
+
 LEFT = "left.json"
 _HERE = "{{ inventory_dir }}"
 """What host variables call the inventory's folder; of a host that is in none, nobody knows it."""
@@ -55,9 +57,7 @@ def _write(run_dir: Path, hosts: Mapping[str, Any]) -> None:
     if not hosts:
         path.unlink(missing_ok=True)
         return
-    fresh = path.with_name(f"{LEFT}.new")
-    fresh.write_text(json.dumps(hosts, indent=1) + "\n", encoding="utf-8")
-    fresh.replace(path)
+    whole.replace(path, json.dumps(hosts, indent=1) + "\n")
 
 
 def _text(path: Path) -> str:

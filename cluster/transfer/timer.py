@@ -6,12 +6,9 @@ fetch the cluster's own.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import shutil
-import subprocess
 from pathlib import Path
 
+from cluster import authority
 from cluster.timers.install import InstallError, write
 from cluster.timers.task import Task, Told
 from cluster.timers.timer import Timer
@@ -40,8 +37,8 @@ def timer(told: Told, project: Path, python: Path) -> Timer:
 
 def _variables(told: Told, timer: Timer) -> dict[str, str]:
     logins = {name: told[name] for name in LOGINS if told.get(name)}
-    authority = _authority(told, timer)
-    return logins | (dict.fromkeys(_CA_NAMES, authority) if authority else {})
+    file = _authority(told, timer)
+    return logins | (dict.fromkeys(_CA_NAMES, file) if file else {})
 
 
 def _authority(told: Told, timer: Timer) -> str | None:
@@ -53,22 +50,11 @@ def _authority(told: Told, timer: Timer) -> str | None:
     addresses = (told.get("AWS_ENDPOINT_URL", ""), told.get("MLFLOW_TRACKING_URI", ""))
     if not any(each.startswith("https:") for each in addresses) or not told.get("KUBECONFIG"):
         return None
-    words = ("get", "secret", "cluster-ca", "--namespace", "cert-manager", "--output", r"jsonpath={.data.ca\.crt}")
     remedy = "install kubectl here, or fetch the cluster's CA yourself and name its file: transfer.ca_file"
-    if shutil.which("kubectl") is None:
-        raise InstallError(f"the cluster's CA cannot be fetched: there is no kubectl on PATH; {remedy}")
-    done = subprocess.run(
-        ["kubectl", "--kubeconfig", told["KUBECONFIG"], "--request-timeout=30s", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
     try:
-        text = base64.b64decode(done.stdout, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        text = ""
-    if done.returncode != 0 or "BEGIN CERTIFICATE" not in text:
-        raise InstallError(f"the cluster's CA cannot be fetched: {done.stderr.strip() or 'it is empty'}; {remedy}")
+        text = authority.fetch(Path(told["KUBECONFIG"]))
+    except LookupError as error:
+        raise InstallError(f"the cluster's CA cannot be fetched: {error}; {remedy}") from None
     fetched = _fetched(timer)
     write(fetched, text, 0o644)
     return str(fetched)
