@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cluster.render import barman_commands as barman
 from lab.services import database
 from lab.services.processes import Processes
 from lab.services.stack import Stack, free_hosts
+from tests.services import barman_commands as barman
 
 SERVER = "postgres"
 """The cluster's name, which Barman's tools keep backups under."""

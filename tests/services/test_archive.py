@@ -12,9 +12,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from cluster.render import barman_commands as barman
 from cluster.render import credentials
 from lab.services.stack import Stack
+from tests.services import barman_commands as barman
 from tests.services.archiving import SERVER, Sidecar, server
 
 MOVED = f"{SERVER}-20261129T023000Z"
