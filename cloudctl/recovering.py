@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from cloudctl import halfway, project, unstarted
+from cloudctl import halfway, project, stuck, unstarted
 from cloudctl.engine import Engine
 from cloudctl.exits import CannotTellError, RefusedError
 from cloudctl.halfway import Halfway
@@ -31,6 +31,11 @@ class Recovering:
     engine: Engine
     live: bool = True
     virsh: Virsh = field(default_factory=Virsh)
+
+    def refuse_stuck(self, say: Say) -> None:
+        """Wait for VMs of ours that are being started. Raises RefusedError with the way out where that does not end."""
+        if self.live:
+            stuck.refuse(self.chosen.settings(), self.chosen.name, self.virsh, say)
 
     def halfway(self) -> list[Halfway]:
         """Return pools and networks of ours that were defined and never started."""
@@ -75,8 +80,10 @@ def take_up(recovering: Recovering, say: Say) -> None:
     """Do all of it without a question, and say in one line what was found, if anything was.
 
     Nothing is lost by it: what was defined and never started is started or undefined, what the engine does not know or
-    was in the middle of is looked up.
+    was in the middle of is looked up. Raises RefusedError where only the host's administrator can mend what was left.
     """
+    with suppress(CannotTellError, InputError):
+        recovering.refuse_stuck(say)
     done: list[str] = []
     # What cannot be done of one part keeps none of the others: the update asks the same hosts and says it better.
     with suppress(CannotTellError, InputError):

@@ -55,6 +55,17 @@ class Virsh:
         state = done.stdout.strip().replace(" ", "-")
         return "running" if state == "in-shutdown" else state
 
+    def starting(self, uri: str, name: str) -> bool:
+        """Whether a VM is just being started, says libvirt. Raises CannotTellError where libvirt does not answer."""
+        done = self._run(uri, "domstate", name, "--reason")
+        if done.returncode != 0 and "failed to get domain" not in done.stderr:
+            raise CannotTellError(_failed(uri, f"domstate {name}", done.stderr))
+        return done.stdout.strip() == "paused (starting up)"
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass between two looks."""
+        self._sleep(seconds)
+
     def running(self, uri: str) -> list[str]:
         """Return the names of the VMs that are not off. Raises CannotTellError where libvirt does not answer."""
         done = self._run(uri, "list", "--name")

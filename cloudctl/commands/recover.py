@@ -30,7 +30,8 @@ def recover(
     is looked up, and is in the state afterwards exactly if it is there. Commands are simply run again by the next up.
     Nothing else is created or deleted; a pool or network of ours that was defined and never started is started, and a
     VM that was defined and could not start is undefined, which gives its GPUs back. cloudctl up and make up do all of
-    this themselves.
+    this themselves. Refused: a VM that libvirt takes for starting for ever, since its daemon died over it; what to do
+    on the host is said.
 
     Where a provider lost its connection, the engine forgets what it had begun, and the next up says "already exists":
     --strays finds such things too; it takes a preview. Where the stack is still locked by the update that died, run
@@ -65,6 +66,7 @@ def recover(
 
 
 def _mend_hosts(recovering: Recovering, *, yes: bool, dry_run: bool) -> None:
+    recovering.refuse_stuck(console.note)
     stopped, dead = recovering.halfway(), recovering.unstarted()
     for each in (*stopped, *dead):
         console.note(f"{each}")

@@ -99,7 +99,9 @@ FAULTS = (
         "libvirt-busy",
         r"cannot acquire state change lock",
         "libvirt is still busy with this VM: an earlier operation on it has not ended",
-        "wait and run the same again; if it stays so: sudo systemctl restart libvirtd (VMs run on)",
+        "wait and run the same again; if it stays so: sudo systemctl restart libvirtd (VMs run on); where virsh"
+        " domstate VM --reason says 'paused (starting up)' even then, it was never started, and cloudctl up --stack"
+        " {stack} says what to do",
     ),
 )
 

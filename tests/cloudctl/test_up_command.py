@@ -33,7 +33,8 @@ if world.get("down"):
 if verb == "domstate":
     if words[0] not in world["vms"]:
         sys.exit(f"error: failed to get domain '{{words[0]}}'")
-    print(world["vms"][words[0]])
+    state = world["vms"][words[0]]
+    print(state if "--reason" in words else state.partition(" (")[0])
 elif verb == "pool-uuid" and world["pool"]:
     print({pool!r})
 elif verb == "pool-info" and world["pool"]:
@@ -215,6 +216,21 @@ def test_a_host_that_does_not_answer_leaves_the_word_to_the_update(host: Host, p
     host.has(down=True)
     assert cloudctl(*UP).exit_code == 0
     assert [run[0] for run in project.runs()] == ["up"]
+
+
+@pytest.mark.parametrize("words", [UP, ("recover", "--stack", "prod", "--dry-run")])
+def test_a_vm_that_libvirt_takes_for_starting_for_ever_is_refused_with_the_way_out(
+    host: Host, project: Project, cloudctl: Run, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("cloudctl.stuck.PATIENCE_S", 0)
+    host.state(domain("control-1"))
+    host.has(control_1="paused (starting up)", gpu_1="paused (user)", pool="inactive")
+    done = cloudctl(*words)
+    assert done.exit_code == 1
+    assert "refused: control-1 at qemu:///system is being started, says libvirt" in done.stderr
+    assert "sudo rm /run/libvirt/qemu/control-1.xml && sudo systemctl restart libvirtd" in done.stderr
+    assert "gpu-1" not in done.stderr
+    assert (host.acted, project.runs()) == ([], [])
 
 
 def test_a_dry_run_takes_nothing_up(host: Host, project: Project, cloudctl: Run) -> None:

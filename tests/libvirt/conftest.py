@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lab.hypervisor.needs import MARK, missing
+from tests.libvirt import stage
 
 HERE = Path(__file__).parent
 IMAGE = "CLOUD_TEST_IMAGE"
@@ -22,6 +24,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.daemon)
             if not os.environ.get(MARK):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def swept() -> Iterator[None]:
+    """Each file of tests begins with an empty hypervisor, whatever the one before it has left."""
+    yield
+    if os.environ.get(MARK):
+        stage.sweep()
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ from cluster.settings.load import from_file
 from cluster.settings.model import NAMESPACE, Host
 from components.images import base_digest
 from lab.engine import Outcome, quiet, run
+from lab.hypervisor import daemons
 from lab.setup import initialise
 from lab.workspace import ROOT, Workspace
 
@@ -201,6 +202,23 @@ def virsh(*words: str, check: bool = True) -> str:
     done = subprocess.run(["virsh", "-q", "-c", URI, *words], capture_output=True, text=True)
     assert not check or done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+def sweep() -> None:
+    """Take by force what a failed test has left, so that the tests after it fail for reasons of their own only."""
+    left = everything()
+    if left == NOTHING:
+        return
+    daemons.stop(kill=True)
+    for name in ("qemu-system-x86_64", "dnsmasq"):  # of this process namespace, which is the private hypervisor's
+        subprocess.run(["pkill", "-KILL", "-f", name], check=False)
+    bridges = subprocess.run(["ip", "-o", "link", "show", "type", "bridge"], capture_output=True, text=True)
+    for line in bridges.stdout.splitlines():
+        subprocess.run(["ip", "link", "delete", line.split(": ")[1]], check=False)
+    records = (f"/{place}/libvirt/{kind}" for place in ("etc", "run") for kind in ("qemu", "storage", "network"))
+    for folder in (*records, *(f"/var/lib/libvirt/{pool}" for pool in left["pools"])):
+        shutil.rmtree(folder, ignore_errors=True)
+    daemons.start()
 
 
 def everything() -> Mapping[str, list[str]]:
