@@ -132,6 +132,7 @@ def _postgres(ground: Ground, *, base: bool) -> Postgres:
         ground.stack,
         away="" if given else ground.away(),
         base=(lambda say: base_backup(ground, say)) if wanted else None,
+        volume=None if given else ground.settings.database.size << 20,
     )
 
 

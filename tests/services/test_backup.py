@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -22,6 +23,7 @@ from typer.testing import CliRunner, Result
 
 from cloudctl.app import app
 from cloudctl.engine import Engine
+from cluster.backup.parts.postgres import Postgres
 from cluster.backup.parts.state import identities
 from cluster.leases.file import LeaseFile
 from cluster.render import credentials, store_users
@@ -350,11 +352,37 @@ def test_a_killed_run_leaves_nothing_that_counts_and_a_killed_rehearsal_is_clean
     rehearsal.send_signal(signal.SIGKILL)
     rehearsal.wait()
     assert world.scratch() != []
-    world.sql("CREATE DATABASE rehearsal_of_somebody_else", "postgres")
+    theirs = "rehearsal_of_somebody_else"
+    anothers = (
+        f"rehearsal_{hashlib.sha256(b'another').hexdigest()[:12]}_00000000"  # of another stack on the same server
+    )
+    bare = f"rehearsal_{hashlib.sha256(b'dev').hexdigest()[:12]}_00000000"  # killed as soon as it was made
+    for name in (theirs, anothers, bare):
+        world.sql(f"CREATE DATABASE {name}", "postgres")
     found = world.json("rehearse", "postgres", "buckets")
-    assert found["cleaned"]
-    assert world.scratch() == ["rehearsal_of_somebody_else"]
-    world.sql("DROP DATABASE rehearsal_of_somebody_else", "postgres")
+    assert f"database {bare}" in found["cleaned"]
+    assert sorted(world.scratch()) == sorted([theirs, anothers])
+    for name in (theirs, anothers):
+        world.sql(f"DROP DATABASE {name}", "postgres")
+
+
+def test_a_rehearsal_that_could_fill_the_databases_volume_is_not_begun(
+    world: World, report: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = int(world.sql("SELECT sum(pg_database_size(oid)) FROM pg_database", "postgres")[0][0])
+    used += int(world.sql("SELECT sum(size) FROM pg_ls_waldir()", "postgres")[0][0])
+    largest = int(world.sql("SELECT pg_database_size('mlflow')")[0][0])
+
+    def with_volume(size: int) -> None:
+        made = lambda *parts, **more: Postgres(*parts, **{**more, "volume": size})  # noqa: E731
+        monkeypatch.setattr("cloudctl.backups.works.Postgres", made)
+
+    with_volume(used + largest)  # the tables fit, the log that they are written to as well does not
+    (part,) = world.json("rehearse", "postgres", code=1)["parts"]
+    assert "a rehearsal may take" in part["problems"][0] and "enlarge database.size" in part["problems"][0]
+    assert world.scratch() == []
+    with_volume(used + 10 * largest + (1 << 30))
+    assert world.json("rehearse", "postgres")["parts"][0]["problems"] == []
 
 
 def test_a_place_on_s3_and_the_monitoring(world: World, tmp_path: Path) -> None:

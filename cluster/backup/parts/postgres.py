@@ -6,6 +6,7 @@ it with the object store's buckets.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -17,10 +18,9 @@ from cluster.backup.model import Item, Manifest, Read, Restored, Save
 from cluster.backup.programs import Programs, Session
 from cluster.settings.sections.backup import Part
 
-_MADE = "made by cloudctl backup rehearse for stack"
 _ABOUT = """\
 SELECT json_build_object('owner', pg_get_userbyid(datdba), 'encoding', pg_encoding_to_char(encoding),
-  'collate', datcollate, 'ctype', datctype, 'server', current_setting('server_version'))
+  'collate', datcollate, 'ctype', datctype, 'server', current_setting('server_version'), 'bytes', pg_database_size(oid))
 FROM pg_database WHERE datname = current_database();
 """
 _TABLES = """\
@@ -35,9 +35,12 @@ FROM ONLY {table} t;
 """
 """Rows, and a checksum that does not depend on their order and takes no memory."""
 _LEFT = """\
-SELECT to_json(quote_ident(datname)) FROM pg_database
-WHERE datname ~ '^rehearsal_' AND shobj_description(oid, 'pg_database') = {comment};
+SELECT to_json(quote_ident(datname)) FROM pg_database WHERE datname ~ {pattern};
 """
+_IN_USE = """\
+SELECT (SELECT sum(pg_database_size(oid)) FROM pg_database) + (SELECT coalesce(sum(size), 0) FROM pg_ls_waldir());
+"""
+"""Bytes of the volume that databases and write-ahead log take."""
 _ARCHIVER = """\
 SELECT json_build_object('age', extract(epoch FROM now() - last_archived_time), 'failed', failed_count)
 FROM pg_stat_archiver WHERE current_setting('archive_mode') <> 'off';
@@ -48,6 +51,7 @@ FROM pg_stat_archiver WHERE current_setting('archive_mode') <> 'off';
 class Postgres:
     """``programs`` returns where PostgreSQL's programs run. ``base`` has CloudNativePG make a base backup as well; None
     where that is not asked for. ``away``: why the server cannot be asked on purpose. ``stack`` is in scratch names.
+    ``volume``: bytes of the volume that the server has, None where that is not known.
     """
 
     databases: tuple[str, ...]
@@ -55,6 +59,7 @@ class Postgres:
     stack: str
     away: str = ""
     base: Callable[[Callable[[str], None]], None] | None = None
+    volume: int | None = None
     part: Part = "postgres"
 
     def unfit(self) -> str:
@@ -69,11 +74,11 @@ class Postgres:
         return [self._dump(programs, name, save, say) for name in self.databases]
 
     def tidy(self) -> list[str]:
-        """Drop the databases of a rehearsal that was killed: known by their comment, not by their name alone."""
+        """Drop the databases of a rehearsal that was killed."""
         if self.away:
             return []
         with self.programs().session("postgres") as server:
-            left = server.rows(_LEFT.format(comment=_literal(f"{_MADE} {self.stack}")))
+            left = server.rows(_LEFT.format(pattern=_literal(f"^{self._scratch}[0-9a-f]{{8}}$")))
             for name in left:
                 server.run(f"DROP DATABASE {name} WITH (FORCE);")
         return [f"database {name}" for name in left]
@@ -86,8 +91,9 @@ class Postgres:
         """Load every dump into a database of its own on the same server, compare each table, drop it."""
         found, programs = Restored(), self.programs()
         with programs.session("postgres") as server:
+            self._must_fit(server, manifest)
             for item in manifest.items:
-                name = f"rehearsal_{secrets.token_hex(4)}"
+                name = self._scratch + secrets.token_hex(4)
                 say(f"postgres: {item.facts['database']} into {name}")
                 self._create(server, name, item)
                 try:
@@ -129,12 +135,32 @@ class Postgres:
             words = ("pg_dump", "--format=custom", "--compress=0", f"--snapshot={snapshot}", f"--dbname={name}")
             return save(f"{name}.dump", programs.output(*words), lambda: facts)
 
+    @property
+    def _scratch(self) -> str:
+        """What names of scratch databases begin with: the name alone says whose they are, for that is set at once."""
+        return f"rehearsal_{hashlib.sha256(self.stack.encode()).hexdigest()[:12]}_"
+
+    def _must_fit(self, server: Session, manifest: Manifest) -> None:
+        """Refuse a rehearsal that could fill the volume of the living databases.
+
+        It loads one database at a time, and what is loaded is written a second time to the write-ahead log.
+        """
+        if self.volume is None:
+            return
+        used = int(server.run(_IN_USE)[0])
+        takes = 2 * max((int(item.facts.get("bytes", item.size)) for item in manifest.items), default=0)
+        if used + takes > self.volume:
+            raise BackupError(
+                f"PostgreSQL's volume has {self.volume >> 20} MiB, {used >> 20} of them are in use, and a rehearsal may"
+                f" take {takes >> 20} more: it could fill it under the living databases; enlarge database.size, or"
+                " restore elsewhere: cloudctl backup restore postgres --into FOLDER"
+            )
+
     def _create(self, server: Session, name: str, item: Item) -> None:
         facts = item.facts
         server.run(
             f"CREATE DATABASE {name} TEMPLATE template0 ENCODING {_literal(facts['encoding'])}"
-            f" LC_COLLATE {_literal(facts['collate'])} LC_CTYPE {_literal(facts['ctype'])};\n"
-            f"COMMENT ON DATABASE {name} IS {_literal(f'{_MADE} {self.stack}')};"
+            f" LC_COLLATE {_literal(facts['collate'])} LC_CTYPE {_literal(facts['ctype'])};"
         )
 
     def _rehearse(self, programs: Programs, name: str, item: Item, read: Read, found: Restored) -> None:

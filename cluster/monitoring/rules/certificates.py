@@ -1,11 +1,11 @@
-"""Certificates that end: of cert-manager, of kubelets, of the API server's clients, and in files on control planes."""
+"""Certificates that end: of cert-manager, of kubelets, of the API server's clients, in files on control planes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from cluster.monitoring.names import API_SERVER, CERT_MANAGER, KUBELET, NODES
-from cluster.monitoring.rules.rule import Alert, Rule, running_out
+from cluster.monitoring.rules.rule import HOUR, Alert, Rule, running_out
 from cluster.settings.model import Settings
 
 FILES = "inference_cloud_certificate_not_after_timestamp_seconds"
@@ -43,6 +43,16 @@ def rules(settings: Settings) -> Iterable[Rule]:
             "ControlPlaneCertificateExpires",
             f'{FILES}{{job="{NODES}"}} - time()',
             "certificate {{ $labels.path }} on {{ $labels.node }} ends in {{ $value | humanize }} days",
+        )
+        yield Alert(
+            "CertificatesNotMeasured",
+            # measured every hour; an exporter goes on with what it read last
+            f'time() - node_textfile_mtime_seconds{{job="{NODES}", file=~".*/certificates[.]prom"}} > {6 * HOUR}'
+            f' or absent({FILES}{{job="{NODES}"}})',
+            60,
+            "warning",
+            "nobody measures any more when the certificates of"
+            " {{ if $labels.node }}{{ $labels.node }}{{ else }}the control planes{{ end }} end",
         )
 
 

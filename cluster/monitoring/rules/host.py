@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cluster.monitoring.names import HOST_LIBVIRT, HOST_NODE, STATE, TEXTFILES
+from cluster.monitoring.names import HOST_LIBVIRT, HOST_NODE, STATE
 from cluster.monitoring.rules.rule import DAY, HOUR, Alert, Recorded, Rule
 from cluster.settings.model import Settings
 
@@ -134,12 +134,11 @@ def _disks() -> Iterable[Rule]:
     )
     yield Alert(
         "HostCollectorsSilent",
-        f'time() - node_textfile_mtime_seconds{{{_NODE}, file=~".*(nvme|smartmon)[.]prom"}} > {2 * HOUR}'
-        f' or node_textfile_scrape_error{{job=~"{TEXTFILES}"}} > 0',
+        f'time() - node_textfile_mtime_seconds{{{_NODE}, file=~".*(nvme|smartmon)[.]prom"}} > {2 * HOUR}',
         15,
         "warning",
-        "textfiles on {{ $labels.host }}{{ $labels.instance }} are old or cannot be read: the health of disks, or how"
-        " timers did, is not known",
+        "{{ $labels.file }} on host {{ $labels.host }} is {{ $value | humanizeDuration }} old: the health of disks is not"
+        " known",
     )
 
 

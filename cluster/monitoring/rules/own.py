@@ -1,10 +1,20 @@
-"""The monitoring itself: that it is alive, that what it asks answers, and that the other cluster's does."""
+"""The monitoring itself: that it is alive, that what it asks answers and can be read, and the other cluster's too."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cluster.monitoring.names import ETCD, HOST_LIBVIRT, HOST_NODE, MLFLOW, PROXIES, STORE, federated
+from cluster.monitoring.names import (
+    ETCD,
+    HOST_LIBVIRT,
+    HOST_NODE,
+    MLFLOW,
+    NODES,
+    PROXIES,
+    STORE,
+    TEXTFILES,
+    federated,
+)
 from cluster.monitoring.rules.rule import Alert, Rule
 from cluster.settings.model import Settings
 
@@ -28,6 +38,14 @@ def rules(settings: Settings) -> Iterable[Rule]:
         15,
         "warning",
         '{{ printf "%.0f" $value }}% of the targets {{ $labels.job }} in {{ $labels.namespace }} do not answer',
+    )
+    yield Alert(
+        "TextfileUnreadable",
+        f'node_textfile_scrape_error{{job=~"{TEXTFILES}|{NODES}"}} > 0',
+        15,
+        "warning",
+        "exporter {{ $labels.instance }} ({{ $labels.job }}) cannot read one of its textfiles: how timers, disks or"
+        " certificates are may not be known",
     )
     if settings.monitoring.federate:
         other = settings.hpc.name if settings.hpc else "hpc"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cluster.monitoring.dashboards.panels import Panel, board, number, series
 from cluster.monitoring.names import MLFLOW, POSTGRES, STORE, TEXTFILES
+from cluster.monitoring.rules.database import LAST_BASE
 from cluster.monitoring.rules.volumes import SIZE, USED
 from cluster.textfile import LAST_SUCCESS, SUCCESS
 
@@ -11,6 +12,7 @@ _STORE = f'namespace="{STORE}"'
 _MLFLOW = f'namespace="{MLFLOW}"'
 _POSTGRES = f'job="{POSTGRES}"'
 _BACKUP = f'job=~"{TEXTFILES}", task=~"backup(/.+)?"'
+_LATE = 'ALERTS{alertstate="firing", alertname=~"(Database)?Backup(Late|Missing)"}'
 _RATE = "[$__rate_interval]"
 _FULL = f"{USED} / on (namespace, persistentvolumeclaim) {SIZE}"
 
@@ -29,8 +31,13 @@ def board_() -> str:
                     number("Object store", f"max(up{{{_STORE}}})", good_from=1),
                     number("PostgreSQL instances", f"sum(cnpg_collector_up{{{_POSTGRES}}})", good_from=1),
                     number("Fullest volume", f"max({_FULL})", "percentunit", bad_from=0.9),
-                    number("Oldest backup", f"max(time() - {LAST_SUCCESS}{{{_BACKUP}}})", "s", bad_from=26 * 3600),
-                    number("Backups that failed", f"count({SUCCESS}{{{_BACKUP}}} == 0) or vector(0)", bad_from=1),
+                    number("Oldest backup", f"max(time() - {LAST_SUCCESS}{{{_BACKUP}}})", "s"),
+                    # What is late depends on the stack's schedules, and the alerts know them.
+                    number(
+                        "Backups late or failed",
+                        f"(count({_LATE}) or vector(0)) + (count({SUCCESS}{{{_BACKUP}}} == 0) or vector(0))",
+                        bad_from=1,
+                    ),
                 ],
             ),
             (
@@ -55,7 +62,14 @@ def board_() -> str:
                 "Volumes and backups",
                 [
                     series("Volumes in use", [(_FULL, "{{namespace}}/{{persistentvolumeclaim}}")], "percentunit", 0.9),
-                    series("Age of the last good backup", [(f"time() - {LAST_SUCCESS}{{{_BACKUP}}}", "{{task}}")], "s"),
+                    series(
+                        "Age of the last good backup",
+                        [
+                            (f"time() - {LAST_SUCCESS}{{{_BACKUP}}}", "{{task}}"),
+                            (f"time() - (max({LAST_BASE}{{{_POSTGRES}}}) > 0)", "base backup of PostgreSQL"),
+                        ],
+                        "s",
+                    ),
                 ],
             ),
         ],
