@@ -137,8 +137,8 @@ def _disks() -> Iterable[Rule]:
         f'time() - node_textfile_mtime_seconds{{{_NODE}, file=~".*(nvme|smartmon)[.]prom"}} > {2 * HOUR}',
         15,
         "warning",
-        "{{ $labels.file }} on host {{ $labels.host }} is {{ $value | humanizeDuration }} old: the health of disks is not"
-        " known",
+        "{{ $labels.file }} on host {{ $labels.host }} is {{ $value | humanizeDuration }} old: the health of disks is"
+        " not known",
     )
 
 
