@@ -194,6 +194,24 @@ def test_how_the_last_run_went_is_told_without_asking_the_place(tmp_path: Path, 
     assert told is not None and (told["ok"], told["late"]) == (False, [])  # what was kept before still counts
 
 
+def test_a_part_that_never_ended_well_is_late_and_one_with_nothing_to_keep_is_not(tmp_path: Path) -> None:
+    wanted = some_settings(backup={"place": "/mnt/nas", "parts": ["state", "leases", "etcd"]})
+    now = datetime.fromisoformat("2026-11-29T03:00:00+00:00")
+
+    def after(*done: Done) -> list[str]:
+        last.note(tmp_path, Report("20261129T023000Z", "/x", done))
+        told = last.stands(wanted, tmp_path, now)
+        assert told is not None
+        found: list[str] = told["late"]
+        return found
+
+    assert after(Done("state", problem="no"), Done("etcd", skipped="an existing cluster")) == ["state", "leases"]
+    assert after(Done("leases", skipped="there are none")) == [
+        "state"
+    ]  # what this run was not asked for stays as it was
+    assert after(Done("etcd", problem="the play failed")) == ["state", "etcd"]
+
+
 def test_a_comparison_says_both_sides() -> None:
     found = Restored()
     found.compare("keys", 3, 3)
