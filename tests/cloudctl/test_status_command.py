@@ -434,9 +434,9 @@ def test_how_backups_stand_is_told_from_what_was_last_done_here(project: Project
     folder.mkdir(parents=True)
     told = {"run": "20200101T023000Z", "ok": True, "place": "/mnt/nas/x", "kept": {"state": "20200101T023000Z"}}
     (folder / "last.json").write_text(json.dumps(told))
-    assert ask(cloudctl, 0)["backup"]["late"] == ["state"]
+    assert ask(cloudctl, 0)["backup"]["late"] == ["state", "leases"]
     shown = cloudctl("status", "--stack", "prod").stdout
-    assert "backups into /mnt/nas/x: last 2020-01-01T02:30:00+00:00" in shown and "late: state" in shown
+    assert "backups into /mnt/nas/x: last 2020-01-01T02:30:00+00:00" in shown and "late: state, leases" in shown
 
 
 def test_a_certificate_that_has_ended_is_not_healthy(

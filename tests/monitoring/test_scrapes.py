@@ -107,7 +107,7 @@ def prometheus(folder: Path, name: str, jobs: list[dict[str, Any]]) -> Iterator[
 def asked(address: str, query: str) -> list[dict[str, str]]:
     """Return the labels of what a Prometheus answers; nothing while it is not there yet."""
     try:
-        answer = httpx.get(f"http://{address}/api/v1/query", params={"query": query}).json()
+        answer = httpx.get(f"http://{address}/api/v1/query", params={"query": query}).raise_for_status().json()
     except httpx.HTTPError:
         return []
     return [each["metric"] for each in answer["data"]["result"]] if answer["status"] == "success" else []
