@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from cluster.health import ask
 from cluster.health.judge import degraded, judge, not_asked
 from cluster.health.model import Answer, Check
 from cluster.health.wanted import Wanted, wanted
+from cluster.kubectl import Kubectl
 from cluster.render import credentials
 from cluster.render.values import mlflow
 from cluster.services.logins import MLflowLogin, mlflow_from, s3_from
@@ -58,7 +58,7 @@ class Asker:
         if any(host.facts for host in self.settings.hosts):
             reason = "host facts come from a file, so there is no live cluster to ask"
             return not_asked(service.name, service.kind, reason, "rehearsed")
-        if reason := self._no_cluster() or (why if service.kind in ("database", "mlflow") else ""):
+        if reason := Kubectl(self.kubeconfig).missing or (why if service.kind in ("database", "mlflow") else ""):
             return not_asked(service.name, service.kind, reason)
         found = self._asked(service, known)
         if found.state == "down" and service.standby:
@@ -81,11 +81,6 @@ class Asker:
         if service.kind == "database" and (conninfo := self.environment.get(DATABASE_VARIABLE)):
             return ask.database(conninfo)
         return None
-
-    def _no_cluster(self) -> str:
-        if not self.kubeconfig.is_file():
-            return f"there is no {self.kubeconfig}"
-        return "" if shutil.which("kubectl") else "there is no kubectl on PATH"
 
     def _through(self, service: Wanted, port: int, known: Mapping[str, Any]) -> Answer:
         address = f"http://127.0.0.1:{port}"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +14,12 @@ from cloudctl.exits import CannotTellError, RefusedError
 from cluster.certificates import parse
 from cluster.certificates.ask import shown
 from cluster.certificates.model import Certificate
+from cluster.kubectl import Kubectl, KubectlError
 from cluster.render import addresses
 from cluster.settings.model import Machine, Settings
 
 API, KUBELET = 6443, 10250
-_KUBECTL_S = 20
+_WAIT_S = 10
 
 
 @dataclass(frozen=True)
@@ -61,21 +59,11 @@ class Certificates:
         return partial(shown, machine.name, name, (str(machine.address), port), "kubernetes")
 
     def _cert_manager(self) -> list[Certificate]:
-        words = ["get", "certificates.cert-manager.io", "--all-namespaces", "--output=json"]
-        command = ["kubectl", f"--kubeconfig={self.kubeconfig}", *words, f"--request-timeout={_KUBECTL_S // 2}s"]
-        reason = "" if self.kubeconfig.is_file() else f"there is no {self.kubeconfig}"
-        reason = reason or ("" if shutil.which("kubectl") else "there is no kubectl on PATH")
-        if not reason:
-            try:
-                done = self.run(
-                    command, capture_output=True, text=True, check=False, timeout=_KUBECTL_S, env=dict(os.environ)
-                )
-                if done.returncode == 0:
-                    return parse.of_cert_manager(json.loads(done.stdout))
-                reason = f"kubectl: {' '.join(done.stderr.split())}"
-            except (subprocess.TimeoutExpired, json.JSONDecodeError):
-                reason = "the Kubernetes API did not answer"
-        return [Certificate("cert-manager", "all of them", "cert-manager", None, reason=reason)]
+        kubectl = Kubectl(self.kubeconfig, wait_s=_WAIT_S, run=self.run)
+        try:
+            return parse.of_cert_manager(kubectl.json("get", "certificates.cert-manager.io", "--all-namespaces") or {})
+        except KubectlError as error:
+            return [Certificate("cert-manager", "all of them", "cert-manager", None, reason=str(error))]
 
     def _own(self) -> Certificate:
         try:

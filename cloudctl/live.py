@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from cluster.host.model import HostFacts, load_facts
+from cluster.kubectl import Kubectl, KubectlError
 from cluster.problems import InputError
 from cluster.settings.model import Settings
 
-NODE_TIMEOUT_S = 10
+NODE_WAIT_S = 5
 
 
 def hosts(
@@ -53,16 +51,10 @@ def nodes(
     """Return node name -> ``ready`` or ``not-ready`` as the API server says, or why it was not asked."""
     if any(host.facts for host in settings.hosts):
         return "host facts come from a file, so there is no live cluster to ask"
-    if not kubeconfig.is_file():
-        return f"there is no {kubeconfig}"
-    if shutil.which("kubectl") is None:
-        return "there is no kubectl on PATH"
-    command = ["kubectl", "--kubeconfig", str(kubeconfig), "get", "nodes", "-o", "json", "--request-timeout=5s"]
     try:
-        done = run(command, capture_output=True, text=True, check=False, timeout=NODE_TIMEOUT_S, env=dict(os.environ))
-        return _ready(json.loads(done.stdout)) if done.returncode == 0 else f"kubectl: {done.stderr.strip()}"
-    except (subprocess.TimeoutExpired, json.JSONDecodeError):
-        return f"the Kubernetes API did not answer within {NODE_TIMEOUT_S} s"
+        return _ready(Kubectl(kubeconfig, wait_s=NODE_WAIT_S, run=run).json("get", "nodes") or {})
+    except KubectlError as error:
+        return str(error)
 
 
 def _ready(answer: dict[str, Any]) -> dict[str, str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +10,12 @@ from typing import Any
 from cloudctl.backups.ground import Ground
 from cluster.backup.errors import BackupError
 from cluster.backup.programs import Programs
+from cluster.kubectl import Kubectl, KubectlError
 from cluster.render.values import plugin_barman_cloud
 from cluster.services.inside import DATABASE
 
 CLUSTER = "postgres"
 _CONTAINER = "postgres"
-_ASK_S = 30
 _BASE_S = 3600.0
 _PAUSE_S = 5.0
 
@@ -30,7 +28,7 @@ def programs(ground: Ground) -> Programs:
     if not primary:
         raise BackupError("PostgreSQL has no primary; see: kubectl --namespace database get cluster postgres")
     words = ("exec", "--stdin", "--quiet", primary, f"--container={_CONTAINER}", "--")
-    return Programs((*_kubectl(ground), *words), ground.environment)
+    return Programs((*_kubectl(ground).words, *words), ground.environment)
 
 
 def login(url: str) -> dict[str, str]:
@@ -54,7 +52,7 @@ def base_backup(ground: Ground, say: Callable[[str], None]) -> None:
             "pluginConfiguration": {"name": plugin_barman_cloud.NAME},
         },
     }
-    made = json.loads(_run(ground, "create", "--filename=-", "--output=json", stdin=json.dumps(wish)))
+    made = _asked(ground, "create", "--filename=-", given=json.dumps(wish))
     name, deadline = str(made["metadata"]["name"]), time.monotonic() + _BASE_S
     say(f"postgres: base backup {name}")
     while True:
@@ -72,27 +70,19 @@ def base_backup(ground: Ground, say: Callable[[str], None]) -> None:
 
 
 def _get(ground: Ground, kind: str, name: str) -> dict[str, Any]:
-    return dict(json.loads(_run(ground, "get", kind, name, "--output=json")))
+    return dict(_asked(ground, "get", kind, name))
 
 
-def _kubectl(ground: Ground) -> tuple[str, ...]:
-    return ("kubectl", f"--kubeconfig={ground.kubeconfig}", f"--namespace={DATABASE.namespace}")
+def _kubectl(ground: Ground) -> Kubectl:
+    return Kubectl(ground.kubeconfig, DATABASE.namespace)
 
 
-def _run(ground: Ground, *words: str, stdin: str = "") -> str:
+def _asked(ground: Ground, *words: str, given: str = "") -> Any:
     if not ground.kubeconfig.is_file():
         raise BackupError(
             f"there is no {ground.kubeconfig}; fetch it by an update: cloudctl start --stack {ground.stack}"
         )
-    command = [*_kubectl(ground), *words, f"--request-timeout={_ASK_S}s"]
     try:
-        done = subprocess.run(
-            command, input=stdin, capture_output=True, text=True, check=False, env=dict(os.environ), timeout=2 * _ASK_S
-        )
-    except FileNotFoundError:
-        raise BackupError("there is no kubectl on PATH; install it, it is asked for what runs in the cluster") from None
-    except subprocess.TimeoutExpired:
-        raise BackupError(f"the Kubernetes API did not answer within {2 * _ASK_S} s") from None
-    if done.returncode != 0:
-        raise BackupError(f"kubectl {words[0]}: {' '.join(done.stderr.split()) or done.returncode}")
-    return done.stdout
+        return _kubectl(ground).json(*words, given=given)
+    except KubectlError as error:
+        raise BackupError(str(error)) from None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
+from cluster.kubectl import Kubectl, KubectlError
 from cluster.loadtest.servermetrics import counters
 from cluster.render.inference_service import NAMESPACE, metrics_port
 from cluster.render.names import predictor
@@ -55,17 +54,11 @@ def of_pods(kubeconfig: Path, model: Model) -> dict[str, float]:
 
 def _pods(kubeconfig: Path, model: Model) -> list[str]:
     """Return the names of a model's running pods."""
-    words = ["get", "pods", "-l", f"app=isvc.{predictor(model.name)}", "-o", "json"]
-    command = ["kubectl", "--kubeconfig", str(kubeconfig), f"--request-timeout={WAIT_S}s", "-n", NAMESPACE, *words]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=2 * WAIT_S)
-    except FileNotFoundError:
-        raise PageError("there is no kubectl on PATH") from None
-    except subprocess.TimeoutExpired:
-        raise PageError("the Kubernetes API did not answer") from None
-    if done.returncode != 0:
-        raise PageError(f"kubectl: {' '.join(done.stderr.split())}")
-    return [each["metadata"]["name"] for each in json.loads(done.stdout)["items"] if _running(each)]
+        found = Kubectl(kubeconfig, NAMESPACE).json("get", "pods", "-l", f"app=isvc.{predictor(model.name)}") or {}
+    except KubectlError as error:
+        raise PageError(str(error)) from None
+    return [each["metadata"]["name"] for each in found.get("items", []) if _running(each)]
 
 
 def _running(pod: dict[str, Any]) -> bool:

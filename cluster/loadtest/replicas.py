@@ -9,7 +9,6 @@ autoscaler keeps it within its bounds, except that it leaves 0 alone. A service 
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from typing import Any, Final
 
 import httpx
 
+from cluster.kubectl import Kubectl, KubectlError
 from cluster.loadtest.ask import Ask
 from cluster.loadtest.figures import Figure
 from cluster.loadtest.tls import verifying
@@ -29,7 +29,6 @@ from cluster.render.names import predictor
 
 ATTEMPT_S: Final = 2.0
 EVERY_S: Final = 0.1
-COMMAND_S: Final = 60
 OUT: Final = 3
 """Replicas that the requirement scales out to, from one."""
 _CLASS: Final = "serving.kserve.io/autoscalerClass"
@@ -46,7 +45,6 @@ class Deployment:
     model: str
     kubeconfig: Path
     note: Path
-    kubectl: str = "kubectl"
 
     @property
     def name(self) -> str:
@@ -124,20 +122,21 @@ class Deployment:
         return f"there is no Deployment {self.name} in namespace {NAMESPACE}"
 
     def _get(self, *what: str) -> dict[str, Any] | None:
-        out = self._run("get", *what, "-o", "json", "--ignore-not-found")
-        return json.loads(out) if out.strip() else None
-
-    def _run(self, *words: str) -> str:
-        command = [self.kubectl, "--kubeconfig", str(self.kubeconfig), "--request-timeout=30s", "-n", NAMESPACE, *words]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_S)
-        except FileNotFoundError:
-            raise ReplicasError("there is no kubectl on PATH; install it: kubernetes-client") from None
-        except subprocess.TimeoutExpired:
-            raise ReplicasError(f"kubectl {words[0]} did not end within {COMMAND_S} s") from None
-        if done.returncode != 0:
-            raise ReplicasError(f"kubectl {words[0]}: {done.stderr.strip()}")
-        return done.stdout
+            found: dict[str, Any] | None = self._kubectl.json("get", *what, "--ignore-not-found")
+        except KubectlError as error:
+            raise ReplicasError(str(error)) from None
+        return found
+
+    def _run(self, *words: str) -> None:
+        try:
+            self._kubectl.ask(*words)
+        except KubectlError as error:
+            raise ReplicasError(str(error)) from None
+
+    @property
+    def _kubectl(self) -> Kubectl:
+        return Kubectl(self.kubeconfig, NAMESPACE)
 
 
 def cold_start(deployment: Deployment, ask: Ask, patience: float, say: Callable[[str], None]) -> dict[str, Figure]:

@@ -191,7 +191,7 @@ def test_nodes_are_ready_as_the_api_says(project: Project, monkeypatch: pytest.M
     (project.folder / "kubeconfig").write_text("")
     said = json.dumps({"items": [item("control-1", "True"), item("gpu-1", "Unknown")]})
     assert nodes(project, answer(0, said), monkeypatch) == {"control-1": "ready", "gpu-1": "not-ready"}
-    assert nodes(project, answer(1, err="connection refused"), monkeypatch) == "kubectl: connection refused"
+    assert nodes(project, answer(1, err="connection refused"), monkeypatch) == "kubectl get: connection refused"
     assert "did not answer" in nodes(project, late, monkeypatch)
     assert "no kubectl" in nodes(project, answer(0), monkeypatch, kubectl=False)
 

@@ -29,7 +29,7 @@ class Cluster(KServe):
     """A cluster whose CA is in its Secret."""
 
     def signs_by(self, pem: str) -> None:
-        self.change(answers={"--request-timeout=30s get secret cluster-ca": base64.b64encode(pem.encode()).decode()})
+        self.change(answers={"get secret cluster-ca": base64.b64encode(pem.encode()).decode()})
 
     @property
     def asked(self) -> int:
@@ -69,7 +69,7 @@ def test_what_the_settings_name_is_taken(cluster: Cluster) -> None:
 def test_what_cannot_be_fetched_is_told_with_a_remedy(
     cluster: Cluster, answer: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cluster.change(answers={"--request-timeout=30s get secret cluster-ca": answer})
+    cluster.change(answers={"get secret cluster-ca": answer})
     assert authority.file("prod", settings()) is None
     told = capsys.readouterr().err
     assert "the cluster's CA cannot be fetched" in told and "transfer.ca_file" in told

@@ -241,7 +241,8 @@ def rollout(state: State, name: str, limit: float) -> None:
 def main(place: Path, words: list[str]) -> None:
     """Answer one call of kubectl."""
     now, state = time.time(), json.loads(place.read_text())
-    words = words[words.index("-n") + 2 :] if "-n" in words else words[2:]
+    while words[0].startswith("-"):  # options for every verb: none of them matters to a stand-in
+        words = words[1 if "=" in words[0] else 2 :]
     state["told"].append(words)
     if state["silent"]:
         sys.exit("Unable to connect to the server")

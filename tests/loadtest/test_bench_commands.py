@@ -42,6 +42,14 @@ def url() -> Iterator[str]:
         yield found
 
 
+def kubeconfig() -> Path:
+    """Lay a kubeconfig where the stack has its own: the stand-ins do not read it."""
+    config = Path(".cloud/dev/kubeconfig")
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.touch()
+    return config
+
+
 def test_a_report_and_a_picture_are_kept(run: Run, url: str, tmp_path: Path) -> None:
     done = run("bench", "classifier", "--url", url, *QUICK, "--json")
     told = json.loads(done.stdout)
@@ -103,6 +111,7 @@ def test_cold_start_and_scale_out_are_measured_and_put_back(
 ) -> None:
     cluster = KServe(tmp_path, takes=0.5)
     cluster.service("classifier")
+    kubeconfig()
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     with serving(lambda _: (200, RIGHT) if cluster.answers("classifier") else (503, "no pod")) as found:
         done = run("bench", "classifier", "--url", found, *QUICK, "--cold-start", "--scale-out", "--yes", "--json")
@@ -119,9 +128,7 @@ def test_how_busy_the_gpus_were_is_asked_of_the_stacks_own_prometheus(
     machine = "role: gpu-worker\n      gpus: [{address: '0000:41:00.0', siblings: auto}]\n"
     text = text.replace("role: worker\n", machine).replace("runtime: mlserver\n", "runtime: mlserver\n      gpus: 1\n")
     Path("Pulumi.dev.yaml").write_text(text)
-    config = Path(".cloud/dev/kubeconfig")
-    config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text("")
+    config = kubeconfig()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
     answer = {"status": "success", "data": {"result": [{"values": [[1, "81"], [6, "83"]]}]}}
     with serving(page=json.dumps(answer)) as prometheus:
@@ -139,6 +146,7 @@ def test_a_cluster_that_does_not_answer_ends_it_before_anything_is_measured(
     run: Run, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     KServe(tmp_path, silent=True)
+    kubeconfig()
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     done = run("bench", "classifier", "--url", url, *QUICK, "--scale-out", "--yes")
     assert done.exit_code == 3

@@ -22,6 +22,7 @@ MODEL = Model.model_validate({"name": "iris", "uri": "models:/iris@a", "runtime"
 def pods(folder: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> Iterator[None]:
     """A cluster with so many pods of the model, each with MLServer's page at its port of metrics."""
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    (folder / "kubeconfig").touch()
     with serving(page=PAGE) as url:
         address = url.removeprefix("http://")
         put_on_path(folder, {f"models/pod/iris-{number}/8082": address for number in range(count)})
@@ -44,5 +45,6 @@ def test_a_model_without_pods_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_no_kubectl_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "kubeconfig").touch()
     with pytest.raises(pages.PageError, match="no kubectl on PATH"):
         pages.of_pods(tmp_path / "kubeconfig", MODEL)

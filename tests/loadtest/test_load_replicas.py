@@ -15,13 +15,15 @@ from tests.kserve.standin import KServe
 
 
 @pytest.fixture
-def kserve(tmp_path: Path) -> KServe:
+def kserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KServe:
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    (tmp_path / "kubeconfig").touch()
     return KServe(tmp_path)
 
 
 def deployment(kserve: KServe) -> Deployment:
     folder = kserve.place.parent
-    return Deployment("iris", folder / "kubeconfig", folder / "bench" / "iris.json", str(kserve.program))
+    return Deployment("iris", folder / "kubeconfig", folder / "bench" / "iris.json")
 
 
 def asked(url: str) -> Ask:
@@ -126,7 +128,9 @@ def test_a_cluster_that_does_not_answer_is_told_in_kubectls_words(kserve: KServe
         deployment(kserve).replicas()
 
 
-def test_no_kubectl_is_told(tmp_path: Path) -> None:
-    target = Deployment("iris", tmp_path / "kubeconfig", tmp_path / "note", str(tmp_path / "nowhere"))
+def test_no_kubectl_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "kubeconfig").touch()
+    target = Deployment("iris", tmp_path / "kubeconfig", tmp_path / "note")
     with pytest.raises(replicas.ReplicasError, match="no kubectl on PATH"):
         target.replicas()

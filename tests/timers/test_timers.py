@@ -253,7 +253,8 @@ def asked(tmp_path: Path) -> list[str]:
 
 def test_it_is_put_in_twice_and_taken_out_twice(tmp_path: Path, machine: Machine) -> None:
     project = tmp_path / "project"
-    told = {**TOLD, "KUBECONFIG": "/kube"}
+    (tmp_path / "kube").touch()
+    told = {**TOLD, "KUBECONFIG": str(tmp_path / "kube")}
     for _ in range(2):
         assert "inference-cloud-transfer-prod.timer is on: 17 * * * *" in up(TRANSFER, told, project, machine)
     logins = project / ".cloud/prod/transfer.env"
@@ -310,8 +311,9 @@ def test_without_systemd_or_its_bus_it_says_what_to_do(
 
 def test_a_ca_that_cannot_be_had_is_told(tmp_path: Path, machine: Machine) -> None:
     (tmp_path / "bin/kubectl").write_text("#!/bin/sh\necho forbidden >&2\nexit 1\n")
-    with pytest.raises(InstallError, match=r"CA cannot be fetched: forbidden; .*transfer.ca_file"):
-        up(TRANSFER, {**TOLD, "KUBECONFIG": "/kube"}, tmp_path / "project", machine)
+    with pytest.raises(InstallError, match=r"CA cannot be fetched: kubectl get: forbidden; .*ca_file"):
+        (tmp_path / "kube").touch()
+        up(TRANSFER, {**TOLD, "KUBECONFIG": str(tmp_path / "kube")}, tmp_path / "project", machine)
     with pytest.raises(InstallError, match="/nowhere is not there"):
         up(TRANSFER, {**TOLD, "CA_FILE": "/nowhere"}, tmp_path / "project", machine)
     assert not machine.folder.exists()
