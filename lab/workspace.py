@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 from ruamel.yaml import YAML
 
+from cluster import whole
 from cluster.host.model import HostFacts, dump_facts, load_facts
 from cluster.problems import InputError, Problem
 from cluster.settings.model import NAMESPACE
@@ -127,8 +128,7 @@ def prepare(place: Workspace, twin: Path, faults: Path | None, pace: float, sett
         folder.mkdir(parents=True, exist_ok=True)
     passphrase = place.dir / "passphrase"
     if not passphrase.exists():
-        passphrase.touch(mode=0o600)
-        passphrase.write_text(secrets.token_urlsafe(24))
+        whole.replace(passphrase, secrets.token_urlsafe(24), whole.PRIVATE)
     hosts = _write_settings(place, source)
     notes = _seed_twins(place, twin, hosts)
     lab = {"hosts": {host["uri"]: host["name"] for host in hosts}, "pace": pace, "execute": list(EXECUTED)}

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from cluster import check, preflight
+from cluster import check, preflight, whole
 from cluster.ansible import Task, play
 from cluster.ansible.run import PLAYBOOKS
 from cluster.render.group_vars import virtual_address
@@ -114,8 +114,7 @@ def kubeconfig(step: Step) -> str:
     kubernetes, target = step.settings.kubernetes, step.context.kubeconfig
     if kubernetes.provisioner == "existing":
         text = _given(_path(str(kubernetes.kubeconfig)))
-        target.touch(mode=0o600)
-        target.write_text(text, encoding="utf-8")
+        whole.replace(target, text, whole.PRIVATE)
         return text
     step.plays.ours("kubeconfig.yml", kubeconfig_file=str(target), api_address=step.context.api_address)
     return target.read_text(encoding="utf-8")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster import whole
 from cluster.timers.timer import MARK, Timer, environment, units
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -55,9 +56,9 @@ def put_in(timer: Timer, variables: Callable[[], Mapping[str, str]], machine: Ma
     texts = units(timer)
     for name in texts:
         _must_be_ours(machine.folder / name)
-    write(timer.environment_file, environment(variables()), 0o600)
+    whole.replace(timer.environment_file, environment(variables()), whole.PRIVATE)
     for name, text in texts.items():
-        write(machine.folder / name, text, 0o644)
+        whole.replace(machine.folder / name, text, 0o644)
     try:
         machine.systemctl("daemon-reload")
         machine.systemctl("enable", "--now", f"{timer.name}.timer")
@@ -79,16 +80,6 @@ def take_out(timer: Timer, machine: Machine, also: Iterable[Path] = ()) -> None:
         path.unlink(missing_ok=True)
     if ours and shutil.which(machine.words[0]):
         machine.systemctl("daemon-reload", must=False)
-
-
-def write(path: Path, text: str, mode: int) -> None:
-    """Write a file whole or not at all; it never has more rights than ``mode``, not even for a moment."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
-    beside.unlink(missing_ok=True)
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as stream:
-        stream.write(text)
-    beside.replace(path)
 
 
 def _must_be_ours(path: Path) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cluster import authority
-from cluster.timers.install import InstallError, write
+from cluster import authority, whole
+from cluster.timers.install import InstallError
 from cluster.timers.task import Task, Told
 from cluster.timers.timer import Timer
 
@@ -56,7 +56,7 @@ def _authority(told: Told, timer: Timer) -> str | None:
     except LookupError as error:
         raise InstallError(f"the cluster's CA cannot be fetched: {error}; {remedy}") from None
     fetched = _fetched(timer)
-    write(fetched, text, 0o644)
+    whole.replace(fetched, text, 0o644)
     return str(fetched)
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError
 
+from cluster import whole
 from cluster.problems import InputError
 from cluster.render.compose import compose
 from cluster.settings.load import from_file
@@ -112,8 +113,8 @@ def _up(asked: argparse.Namespace) -> int:
             raise
     kept.save(stack)
     environment = kept.FILE.with_name("environment")
-    environment.touch(mode=0o600)
-    environment.write_text("".join(f"export {key}={shlex.quote(text)}\n" for key, text in stack.environment().items()))
+    lines = (f"export {key}={shlex.quote(text)}\n" for key, text in stack.environment().items())
+    whole.replace(environment, "".join(lines), whole.PRIVATE)
     say(f"object store {stack.hosts.store_url}, MLflow {stack.hosts.mlflow_url}, database {stack.hosts.database}:5432")
     say(f"logins for this shell: . {environment}")
     return 0

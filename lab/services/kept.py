@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from cluster import whole
 from cluster.render.local_services import Hosts
 from cluster.settings.model import Secrets, Settings
 from lab.services.processes import Processes, Started
@@ -29,12 +30,7 @@ def save(stack: Stack, file: Path | None = None) -> None:
         "models": stack.models,
         "settings": stack.settings.model_dump(mode="json", exclude={"secrets"}),
     }
-    file = file or FILE
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_suffix(".new")
-    unfinished.touch(mode=0o600)
-    unfinished.write_text(json.dumps(data, indent=2))
-    unfinished.replace(file)
+    whole.replace(file or FILE, json.dumps(data, indent=2), whole.PRIVATE)
 
 
 def load(file: Path | None = None) -> Stack | None:

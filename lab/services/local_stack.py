@@ -11,6 +11,7 @@ from pathlib import Path
 
 import yaml
 
+from cluster import whole
 from cluster.render.compose import Compose
 from cluster.settings.init import make_password
 from lab.services.problems import ServicesError
@@ -26,11 +27,8 @@ def write(wanted: Compose, folder: Path = FOLDER) -> Path:
     passwords = _read(folder / ".env")
     for name in wanted.variables:
         passwords.setdefault(name, secrets.token_hex(16) if name.endswith("_KEY") else make_password())
-    unfinished = folder / ".env.new"
-    unfinished.unlink(missing_ok=True)
-    unfinished.touch(mode=0o600)
-    unfinished.write_text("".join(f"{name}={value}\n" for name, value in passwords.items()))
-    unfinished.replace(folder / ".env")
+    lines = (f"{name}={value}\n" for name, value in passwords.items())
+    whole.replace(folder / ".env", "".join(lines), whole.PRIVATE)
     file = folder / FILE
     file.write_text(HEADER + yaml.safe_dump(dict(wanted.document), sort_keys=False, width=120))
     return file

@@ -6,6 +6,7 @@ import os
 import secrets
 from pathlib import Path
 
+from cluster import whole
 from cluster.health import ask
 from cluster.health.judge import judge
 from cluster.render import chart_containers
@@ -31,8 +32,7 @@ def process(servers: Servers, folder: Path, wanted: Configuration, host: str, lo
     """Return the tracking server; its temporary files lie in ``folder``/tmp, the pod's emptyDir there."""
     (folder / "tmp").mkdir(parents=True, exist_ok=True)
     auth = folder / "basic_auth.ini"
-    auth.touch(mode=0o600)
-    auth.write_text(chart_containers.mlflow_auth_file(wanted.mlflow, wanted.secrets))
+    whole.replace(auth, chart_containers.mlflow_auth_file(wanted.mlflow, wanted.secrets), whole.PRIVATE)
     launch = chart_containers.mlflow_launch(wanted.mlflow, wanted.secrets, host)
     return Process(
         name=NAME,
