@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 
 from toolchain import cache, golang, pins
@@ -36,25 +35,14 @@ def build() -> Tool:
         title = f"Python language host {pins.langhost_version()}"
         target = making / "pulumi-language-python"
         go.compile(title, "half a minute", pins.LANGHOST_MODULE, pins.LANGHOST_PACKAGE, target, "-ldflags=-s -w")
-        _copy_scripts(go.command, making)
+        _copy_scripts(go.folder_of(pins.SDK, pins.LANGHOST_MODULE), making)
     engine = kept()
     if engine is None:
         raise NotHadError(f"build: what was built is not a whole {pins.engine_version()} (log: {go.log})")
     return engine
 
 
-def _copy_scripts(go: str, target: Path) -> None:
-    done = subprocess.run(
-        [go, "list", "-m", "-f", "{{.Dir}}", pins.SDK],
-        cwd=pins.LANGHOST_MODULE,
-        env=golang.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    module = Path(done.stdout.strip())
-    if done.returncode != 0 or not done.stdout.strip():
-        raise NotHadError(f"build: go does not say where {pins.SDK} is: {done.stderr.strip()}")
+def _copy_scripts(module: Path, target: Path) -> None:
     for name, place in pins.SCRIPTS.items():
         shutil.copyfile(module / place, target / name)
         (target / name).chmod(0o755)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,14 @@ class Go:
         say(f"building {title} from Go modules (usually {usually} on two cores, once)")
         options = ["-trimpath", "-buildvcs=false", *flags, "-o", str(target)]
         self.run(title, [self.command, "build", *options, package], module)
+
+    def folder_of(self, path: str, module: Path) -> Path:
+        """Return where the source of a dependency of ``module`` is. Raises NotHadError."""
+        command = [self.command, "list", "-m", "-f", "{{.Dir}}", path]
+        done = subprocess.run(command, cwd=module, env=environment(), capture_output=True, text=True, check=False)
+        if done.returncode != 0 or not done.stdout.strip():
+            raise NotHadError(f"build: go does not say where {path} is: {done.stderr.strip()}")
+        return Path(done.stdout.strip())
 
     def run(self, title: str, command: list[str], folder: Path) -> None:
         """Run one step of a build in ``folder``. Raises NotHadError with the last line of its output."""

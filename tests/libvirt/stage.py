@@ -14,6 +14,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +60,7 @@ class Stage:
     document: dict[str, Any]
     real: tuple[str, ...] = REAL
     outcomes: list[Outcome] = field(default_factory=list)
+    limit_s: float = 1200
 
     def write(self) -> None:
         """Write the stack file; secrets and the key that ``cloudctl init`` made stay."""
@@ -77,7 +79,13 @@ class Stage:
     def run(self, verb: str, *extra: str) -> Outcome:
         """Run the engine, with the policy pack where it previews or updates."""
         self.write()
-        outcome = run(self.place, verb, *extra)
+        # A plugin that hangs would take all other tests along: killed, it is this test's failure.
+        limit = threading.Timer(self.limit_s, subprocess.run, (["pkill", "-KILL", "-f", "pulumi-resource-libvirt"],))
+        limit.start()
+        try:
+            outcome = run(self.place, verb, *extra)
+        finally:
+            limit.cancel()
         self.outcomes.append(outcome)
         return outcome
 

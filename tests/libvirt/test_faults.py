@@ -17,7 +17,7 @@ import pytest
 
 from cluster.leases import LeaseFile
 from lab.hypervisor import cards, daemons
-from tests.libvirt import stage
+from tests.libvirt import overtaking, stage
 from tests.libvirt.stage import Stage, machine, virsh
 
 GPU = "0000:41:00.0"
@@ -162,6 +162,17 @@ def test_a_vm_that_does_not_start_gives_its_gpu_back(empty: Stage, tmp_path: Pat
         empty.refused("up")
     empty.done("up")  # goes on with the VM that is defined
     assert cards.driver_of(GPU) == "vfio-pci"
+
+
+def test_data_that_is_earlier_than_the_reply_to_the_call(empty: Stage, tmp_path: Path) -> None:
+    """Of a cloud-init disk that is read back: with go-libvirt as it is published, the update never ends."""
+    empty.document["hosts"][0]["uri"] = f"qemu+unix:///system?socket={tmp_path / 'way'}"
+    empty.limit_s = 240
+    with overtaking.way(tmp_path / "way") as overtaken:
+        empty.done("up")
+        assert empty.done("preview", "--refresh").summary.changed == 0  # type: ignore[union-attr]
+        empty.done("destroy")
+    assert overtaken.times >= 2
 
 
 @pytest.mark.parametrize("moment", ["storage/faults.xml", "qemu/control-1.xml"])

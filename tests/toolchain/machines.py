@@ -9,6 +9,7 @@ import pytest
 
 from toolchain import pins
 from toolchain.plugin import ensure, official
+from toolchain.plugin.client import CHANGES
 
 PLUGIN_SWITCHES = (ensure.SWITCH, ensure.INSTALLED_ONLY, official.MIRRORED, official.NO_FETCHING)
 
@@ -35,12 +36,13 @@ def release(folder: Path, version: str, without: tuple[str, ...] = ()) -> Path:
 # A program that was built writes a schema when it is asked to, as the generator of the plugin does.
 GO = """
 echo "$@" >> "$GO_CALLS"
-if [ "$1" = list ]; then echo "$GO_SDK"; exit 0; fi
+case "$*" in list*go-libvirt) echo "$GO_CLIENT"; exit 0 ;; list*) echo "$GO_SDK"; exit 0 ;; esac
 out=; version=
 for word in "$@"; do
   [ "$last" = -o ] && out=$word
   case $word in
     *.Version=*) version=${word##*.Version=} ;;
+    -modfile=*) while read -r told; do echo "modfile $told" >> "$GO_CALLS"; done < "${word#-modfile=}" ;;
     -overlay=*) read -r overlay < "${word#-overlay=}"; echo "overlay $overlay" >> "$GO_CALLS" ;;
   esac
   last=$word
@@ -77,6 +79,7 @@ class Machine:
         patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
         patch.setenv("GO_CALLS", str(self.calls))
         patch.setenv("GO_SDK", str(root / "sdk"))
+        patch.setenv("GO_CLIENT", str(root / "client"))
         patch.setenv("PULUMI_HOME", str(root / "pulumi-home"))
         for name in ("CLOUD_ENGINE", *PLUGIN_SWITCHES):
             patch.delenv(name, raising=False)
@@ -93,6 +96,8 @@ class Machine:
 
     def go(self, body: str = GO) -> Path:
         """Install a stand-in for Go and its module cache; return its folder."""
+        (self.root / "client").mkdir(exist_ok=True)
+        (self.root / "client" / "rpc.go").write_text("".join(before for before, _ in CHANGES))
         for place in pins.SCRIPTS.values():
             script((self.root / "sdk" / place).parent, Path(place).name, "true")
         return script(self.root / "go", "go", body).parent

@@ -10,7 +10,7 @@ import pytest
 from tests.toolchain.machines import GO, Machine, plugin, script
 from toolchain import pins
 from toolchain.__main__ import main
-from toolchain.plugin import build, official
+from toolchain.plugin import build, client, official
 from toolchain.plugin.ensure import ensure
 from toolchain.problems import NotHadError, ToolMissingError
 from toolchain.tool import Tool
@@ -119,6 +119,24 @@ def test_the_plugin_is_compiled_with_the_schema_laid_over(machine: Machine) -> N
     assert Path(place) == pins.PLUGIN_MODULE / "schema.json"
     assert not Path(place).exists()  # the clone is not written to
     assert Path(schema).name == "schema.json"
+
+
+def test_the_client_of_libvirt_is_a_mended_copy(machine: Machine) -> None:
+    machine.path(machine.go())
+    get(machine)
+    told = machine.calls.read_text().splitlines()
+    (line,) = [line for line in told if line.startswith(f"modfile replace {client.MODULE} ")]
+    assert line.startswith(f"modfile replace {client.MODULE} => {build.folder().parent}/")
+    assert line.endswith("/go-libvirt")
+    assert (machine.root / "client" / "rpc.go").read_text() == "".join(before for before, _ in client.CHANGES)
+
+
+def test_another_client_than_the_one_that_is_mended_is_refused(machine: Machine) -> None:
+    """A newer one may have the fault mended, or elsewhere: somebody has to look."""
+    machine.path(machine.go())
+    (machine.root / "client" / "rpc.go").write_text("package libvirt\n")
+    with pytest.raises(ToolMissingError, match=r"rpc.go of github.com/digitalocean/go-libvirt is not the one that"):
+        get(machine)
 
 
 def test_a_generator_that_fails_is_told_and_leaves_nothing(machine: Machine) -> None:

@@ -1,4 +1,7 @@
-"""Third origin: the plugin built from Go modules: the Terraform provider for libvirt behind Pulumi's bridge."""
+"""Third origin: the plugin built from Go modules: the Terraform provider for libvirt behind Pulumi's bridge.
+
+Its client of libvirt is mended on the way: ``toolchain/plugin/client.py``.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,20 @@ import shutil
 from pathlib import Path
 
 from toolchain import cache, golang, pins
+from toolchain.plugin import client
 from toolchain.plugin.judge import in_folder
 from toolchain.problems import NotHadError
 from toolchain.tool import Tool
 
 VERSION_VARIABLE = "cloud.local/toolchain/libvirt/provider.Version"
-SOURCES = ("go.mod", "go.sum", "main.go", "provider/provider.go", "schema/main.go")
+SOURCES = ("go.mod", "go.sum", "main.go", "provider/provider.go", "schema/main.go", "client/order.go")
 """Of our module: everything that the build reads."""
 
 
 def folder() -> Path:
     """Return where the built plugin is kept: another source, version or platform is another folder."""
-    return cache.folder_of(*(pins.PLUGIN_MODULE / name for name in SOURCES), words=f" {pins.plugin_version()}")
+    words = f" {pins.plugin_version()} {client.CHANGES}"
+    return cache.folder_of(*(pins.PLUGIN_MODULE / name for name in SOURCES), words=words)
 
 
 def kept() -> Tool | None:
@@ -41,7 +46,9 @@ def build() -> Tool:
         words = [str(generator), "schema", "--out", str(work), "--skip-docs", "--skip-examples"]
         go.run(f"writing the schema of the {title}", words, making)
         overlay = _lay_over(work)
-        go.compile(title, "some seconds", pins.PLUGIN_MODULE, ".", making / pins.PLUGIN, flags, f"-overlay={overlay}")
+        source = go.folder_of(client.MODULE, pins.PLUGIN_MODULE)  # compiling the generator has fetched it
+        more = (f"-overlay={overlay}", f"-modfile={client.lay_out(source, work)}")
+        go.compile(title, "some seconds", pins.PLUGIN_MODULE, ".", making / pins.PLUGIN, flags, *more)
         shutil.rmtree(work)
     plugin = kept()
     if plugin is None:
