@@ -30,7 +30,8 @@ def up(
     failed or was killed (see cloudctl recover), without a question, since nothing is lost by it, and says it in one
     line, if there was anything. Then pulumi up previews, asks and changes.
     Where that fails, each cause follows in three lines: what failed, why, what to do (see cloudctl explain); and a VM
-    that was defined and could not start is undefined again, so that its GPUs are free.
+    that was defined and could not start is undefined again, so that its GPUs are free. Where libvirt's plugin stands
+    still for minutes, that is said as well.
     With --dry-run: the preview only. Exit code 1: it failed, or was refused.
 
     \b
@@ -46,6 +47,7 @@ def run(chosen: Stack, settings: Settings, *, yes: bool, dry_run: bool) -> int:
     """Do what ``cloudctl up`` does, and return its exit code."""
     from cloudctl.engine import Engine
     from cloudctl.recovering import Recovering, take_up
+    from cloudctl.watching import watched
 
     engine = Engine(project.root())
     recovering = Recovering(chosen, engine)
@@ -60,7 +62,9 @@ def run(chosen: Stack, settings: Settings, *, yes: bool, dry_run: bool) -> int:
     console.note(f"pulumi {' '.join(words)}")
     with tempfile.TemporaryDirectory() as folder:
         events = Path(folder) / "events.jsonl"
-        if engine.attended(words, events) == 0:
+        with watched(events, chosen.name, console.note):
+            status = engine.attended(words, events)
+        if status == 0:
             return exits.OK
         if not dry_run:
             _give_back(recovering)
