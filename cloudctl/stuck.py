@@ -54,15 +54,17 @@ def refuse(settings: Settings, stack: str, virsh: Virsh, say: Say) -> None:
 
     Raises CannotTellError where a host does not answer.
     """
-    found = find(settings, stack, virsh)
-    for each in found:
-        say(f"{each}: waiting for it, at most {PATIENCE_S:g} s")
-    waited, step_s = 0.0, 2.0
-    while found and waited < PATIENCE_S:
-        virsh.wait(step_s)
-        waited += step_s
-        found = [each for each in found if virsh.starting(each.uri, each.uuid)]
-    if found:
+    told: set[Stuck] = set()
+
+    def look() -> list[Stuck]:
+        found = find(settings, stack, virsh)
+        for each in found:
+            if each not in told:
+                say(f"{each}: waiting for it, at most {PATIENCE_S:g} s")
+        told.update(found)
+        return found
+
+    if found := virsh.outlast(look, PATIENCE_S):
         raise RefusedError("; ".join(_told(each) for each in found))
 
 

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from cloudctl.exits import CannotTellError
 from cluster.remedies import remedy_for
@@ -16,6 +17,10 @@ OWNER_URI = "urn:inference-cloud:owner"
 _OWNER = re.compile(r"<(?:[\w-]+:)?owner\b[^>]*>\s*([^<>\s]+)\s*</")
 """The owner as ``virsh metadata`` prints it: alone, or among other marks of ours."""
 
+_NO_VM = "failed to get domain"
+"""In virsh's words where there is no such VM."""
+
+T = TypeVar("T")
 Runner = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -47,24 +52,16 @@ class Virsh:
 
     def state(self, uri: str, name: str) -> str:
         """Return a VM's state, as ``Found.state``. Raises CannotTellError where libvirt does not answer."""
-        done = self._run(uri, "domstate", name)
-        if done.returncode != 0:
-            if "failed to get domain" in done.stderr:
-                return "absent"
-            raise CannotTellError(_failed(uri, f"domstate {name}", done.stderr))
-        state = done.stdout.strip().replace(" ", "-")
+        told = self._read(uri, _NO_VM, "domstate", name)
+        if told is None:
+            return "absent"
+        state = told.strip().replace(" ", "-")
         return "running" if state == "in-shutdown" else state
 
     def starting(self, uri: str, name: str) -> bool:
         """Whether a VM is just being started, says libvirt. Raises CannotTellError where libvirt does not answer."""
-        done = self._run(uri, "domstate", name, "--reason")
-        if done.returncode != 0 and "failed to get domain" not in done.stderr:
-            raise CannotTellError(_failed(uri, f"domstate {name}", done.stderr))
-        return done.stdout.strip() == "paused (starting up)"
-
-    def wait(self, seconds: float) -> None:
-        """Let time pass between two looks."""
-        self._sleep(seconds)
+        told = self._read(uri, _NO_VM, "domstate", name, "--reason")
+        return told is not None and told.strip() == "paused (starting up)"
 
     def running(self, uri: str) -> list[str]:
         """Return the names of the VMs that are not off. Raises CannotTellError where libvirt does not answer."""
@@ -78,7 +75,7 @@ class Virsh:
 
         Raises CannotTellError where libvirt does not answer: a VM that cannot be read may hold anything.
         """
-        return self._read(uri, "failed to get domain", "dumpxml", name)
+        return self._read(uri, _NO_VM, "dumpxml", name)
 
     def device(self, uri: str, address: str) -> str | None:
         """Return libvirt's XML of a PCI function in sysfs form, or None where libvirt knows none.
@@ -107,9 +104,16 @@ class Virsh:
 
     def await_off(self, vms: Sequence[Found], patience_s: float, step_s: float = 2.0) -> list[Found]:
         """Wait until VMs are off, at most ``patience_s`` seconds in all; return those that are not."""
+        off = ("shut-off", "absent")
+        return self.outlast(
+            lambda: [vm for vm in vms if self.look(vm.uri, vm.name).state not in off], patience_s, step_s
+        )
+
+    def outlast(self, look: Callable[[], list[T]], patience_s: float, step_s: float = 2.0) -> list[T]:
+        """Look until nothing is left, at most ``patience_s`` seconds; return what is left then."""
         waited = 0.0
         while True:
-            rest = [vm for vm in vms if self.look(vm.uri, vm.name).state not in ("shut-off", "absent")]
+            rest = look()
             if not rest or waited >= patience_s:
                 return rest
             step = min(step_s, patience_s - waited)
